@@ -1,0 +1,54 @@
+# vantage-secrets: every job of a developer and of a reader. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= demo
+ENV_FILE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench docs lock clean
+
+help: ## List the jobs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(BIN)/python:
+	@tools/make-venv "$(PYTHON)" "$(VENV)"
+
+$(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "==> Installing vantage-secrets into $(VENV) (locked, with hashes)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/runtime.stamp
+	@echo "==> Installing the tools for tests, checks, docs and benchmarks (locked, with hashes)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/dev.stamp ## Install everything into .venv
+
+demo: $(VENV)/runtime.stamp ## The main job, start to end: on a .env of its own, or on yours with ENV_FILE=path
+	@$(BIN)/vantage-secrets demo --directory "$(DEMO_DIR)" $(if $(ENV_FILE),--env-file "$(ENV_FILE)")
+
+test: $(VENV)/dev.stamp ## Run all tests
+	@tools/run-tests
+
+check: $(VENV)/dev.stamp ## Format, lint, types, import rule, generated files, docs
+	@tools/run-checks
+
+format: $(VENV)/dev.stamp ## Put the code into its form
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## Measure every bar beside its peer and write a table
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/dev.stamp ## Build the documentation into site/
+	@$(BIN)/mkdocs build --strict --quiet && echo "Documentation: site/index.html"
+
+lock: $(VENV)/dev.stamp ## Resolve the dependencies anew and write the lock files
+	@tools/lock "$(BIN)"
+
+clean: ## Remove what the jobs above made, but no demo folder
+	@rm -rf $(VENV) dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The migration guide's own import name."""

@@ -1,0 +1,1 @@
+"""Who did what to which secret: an append-only, hash-chained trail."""

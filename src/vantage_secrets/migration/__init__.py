@@ -1,0 +1,1 @@
+"""Out of .env files: read, import."""

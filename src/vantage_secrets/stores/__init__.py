@@ -1,0 +1,1 @@
+"""Where secrets live: one contract, one folder a store."""

@@ -1,0 +1,142 @@
+"""The contract of a store: a place that holds secrets.
+
+Every sentence of these docstrings is a test in :class:`vantage_secrets.testing.StoreContract`, which runs
+unchanged against every store.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from enum import StrEnum
+from types import TracebackType
+from typing import ClassVar, Self
+
+from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
+
+
+class Capability(StrEnum):
+    """What a store can do beyond the verbs that all have; what it cannot do it does not declare."""
+
+    COMPARE_AND_SET = "compare-and-set"
+    """``promote`` is atomic: of two rivals exactly one wins, at every moment."""
+    READ_BY_VERSION = "read-by-version"
+    """``read`` takes a version id."""
+    HISTORY = "history"
+    """``describe`` still lists retired versions."""
+    BINARY_VALUES = "binary-values"
+    """Values that are bytes come back as bytes."""
+
+
+class Store(ABC):
+    """A place that holds secrets. Safe to use from several threads; open one per process.
+
+    Absence, refusal and outage are three different errors, never ``None``: every verb raises
+    :class:`~vantage_secrets.errors.StoreAccessDeniedError` when the store says no and
+    :class:`~vantage_secrets.errors.StoreUnavailableError` when it does not answer; the docstrings
+    below list only what is particular to the verb.
+
+    Attributes:
+        scheme: First word of its URLs, such as ``embedded``.
+        capabilities: What it can do beyond the verbs; read without opening a store.
+        url: Where this one lives, without credentials.
+    """
+
+    scheme: ClassVar[str]
+    capabilities: ClassVar[frozenset[Capability]]
+    url: str
+
+    @abstractmethod
+    def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
+        """Return the value with its version.
+
+        Args:
+            name: The secret.
+            stage: Which stage to read; ignored when ``version`` is given.
+            version: Id of one version, whatever its stage.
+
+        Raises:
+            SecretNotFoundError: There is no such secret.
+            VersionNotFoundError: The secret has no version in that stage, or none with that id.
+            VersionRetiredError: That version was retired; also for ``stage=Stage.RETIRED``.
+            StoreIntegrityError: What is stored is not what was written.
+            UnsupportedOperationError: ``version`` is given and the store lacks ``READ_BY_VERSION``.
+        """
+
+    @abstractmethod
+    def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
+        """Return all versions with stage and times, the newest first, and no values.
+
+        Retired versions are among them where the store declares ``HISTORY``.
+
+        Raises:
+            SecretNotFoundError: There is no such secret.
+        """
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[SecretName]:
+        """Yield the names that begin with ``prefix``, in order, lazily; a secret with only a pending version counts."""
+
+    @abstractmethod
+    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+        """Make a pending version durable, which no reader of ``current`` can see, through us or the vendor's own call.
+
+        The same token with the same value is one version however often it is sent, whatever became of it meanwhile.
+
+        Args:
+            name: The secret; it begins to exist with its first version.
+            value: What to store.
+            token: Idempotence token, 1 to 64 characters, chosen by the caller.
+
+        Raises:
+            PendingVersionExistsError: Another pending version is there; retire or promote it first.
+            VersionConflictError: The token was used for another value.
+            StoreFullError: There is no room.
+            StoreReadOnlyError: The store takes no writes.
+        """
+
+    @abstractmethod
+    def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
+        """Compare-and-set: the pending version becomes current, current becomes previous, previous is retired.
+
+        All three happen at once or not at all. Promoting the version that is current already changes nothing
+        and returns it. A previous version may be promoted too: that is a roll-back, and the two change places.
+
+        Args:
+            name: The secret.
+            version: Id of the version to promote.
+            expect_current: Id of the version that the caller believes to be current; ``None`` for "there is none".
+
+        Returns:
+            The promoted version, as current.
+
+        Raises:
+            VersionConflictError: Another version is current than the one expected. Of two rivals exactly one wins.
+            VersionRetiredError: The version was retired.
+            SecretNotFoundError: There is no such secret.
+            VersionNotFoundError: The secret has no version with that id.
+        """
+
+    @abstractmethod
+    def retire(self, name: SecretName, version: str) -> SecretVersion:
+        """Make a version unreadable for good through every documented call. Safe to repeat.
+
+        Raises:
+            VersionConflictError: The version is current; promote another one first, or delete the secret.
+            SecretNotFoundError: There is no such secret.
+            VersionNotFoundError: The secret has no version with that id.
+        """
+
+    @abstractmethod
+    def delete(self, name: SecretName) -> bool:
+        """Remove the secret with all versions; return whether there was anything. Safe to repeat."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections and key material. Safe to repeat; every other verb fails afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

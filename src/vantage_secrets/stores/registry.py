@@ -1,0 +1,43 @@
+"""Stores by URL: ``embedded:///var/lib/vantage-secrets/secrets.db`` opens the store that registered ``embedded``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from vantage_secrets.errors import InvalidURLError
+from vantage_secrets.stores.contract import Store
+
+ENTRY_POINT_GROUP = "vantage_secrets.stores"
+"""Packages that bring a store register its opener here: ``(url, *, environment, options) -> Store``."""
+
+
+def registered_schemes() -> dict[str, EntryPoint]:
+    """Return what can open which URL scheme, without importing any of it."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def open_store(url: str, *, environment: str, options: Mapping[str, str] | None = None) -> Store:
+    """Return the store that ``url`` names, opened.
+
+    Args:
+        url: ``SCHEME:…``; the rest is the store's own to read.
+        environment: Which environment's secrets it must hold, such as ``production``.
+        options: Settings that are no part of the place, such as ``key_file``; each store documents its own.
+
+    Raises:
+        InvalidURLError: No store is registered for the scheme, or the store cannot read the rest.
+        MissingExtraError: The store's SDK is not installed.
+        StoreError: The store refused or could not be opened.
+    """
+    scheme, separator, _rest = url.partition(":")
+    if scheme == "embedded":  # Looking through all installed packages for entry points costs more than one read.
+        from vantage_secrets.stores.embedded import open_embedded
+
+        return open_embedded(url, environment=environment, options=options or {})
+    entry = registered_schemes().get(scheme) if separator else None
+    if entry is None:
+        known = ", ".join(sorted(registered_schemes()))
+        raise InvalidURLError(f"No store is registered for '{scheme}:'.", hint=f"Use one of: {known}.")
+    opened: Store = entry.load()(url, environment=environment, options=options or {})
+    return opened

@@ -1,0 +1,1 @@
+"""What a credential opens, and how to change it there."""

@@ -1,0 +1,7 @@
+"""Contracts and fakes for people who add a store or a target."""
+
+from __future__ import annotations
+
+from vantage_secrets.testing.clock import FakeClock
+
+__all__ = ["FakeClock"]

@@ -1,0 +1,53 @@
+"""What all tests share: closed sockets for unit tests, and the search for canary values."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.canary import leaks_below, leaks_in, planted
+
+_OFFLINE = ("unit", "property", "contract", "crash")
+
+
+@pytest.fixture(autouse=True)
+def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests run without a network; Unix sockets stay, event loops need them."""
+    folder = Path(request.node.path).relative_to(Path(__file__).parent).parts[0]
+    if folder not in _OFFLINE:
+        return
+
+    def refuse(self: socket.socket, address: object) -> NoReturn:
+        raise AssertionError(f"a unit test opened a connection to {address!r}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_canary_in_files_and_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """After each test: no planted value in its log, nor in a file that it wrote."""
+    caplog.set_level(logging.DEBUG)
+    before = len(planted())
+    yield
+    values = planted()[before:]
+    found = leaks_below(tmp_path, values) + leaks_in(caplog.text.encode(), values)
+    assert not found, f"a secret value was written: {found}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A report whose captured output, traceback or assertion text holds a planted value becomes a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    text = "\n".join([str(report.longrepr or ""), *(content for _title, content in report.sections)])
+    found = leaks_in(text.encode("utf-8", "replace"), planted())
+    if found:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a secret value stood in the output, log or traceback of {call.when}: {found}"
+        report.sections = []
