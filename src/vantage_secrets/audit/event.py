@@ -33,6 +33,9 @@ class Outcome(StrEnum):
 
     SUCCESS = "success"
     DENIED = "denied"
+    """The store answered, and said no."""
+    ABSENT = "absent"
+    """The store answered, and there was nothing."""
     FAILED = "failed"
 
 

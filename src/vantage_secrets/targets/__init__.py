@@ -1,1 +1,1 @@
-"""What a credential opens, and how to change it there."""
+"""What a credential opens, and how to change it there: one contract, one folder a target."""

@@ -1,0 +1,141 @@
+"""A store whose every access is on record before its answer is given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from vantage_secrets.audit.event import Action, AuditEvent, AuditSink, Outcome
+from vantage_secrets.clock import Clock, utc_now
+from vantage_secrets.errors import SecretNotFoundError, StoreAccessDeniedError, VantageSecretsError
+from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
+from vantage_secrets.stores.contract import Store
+
+_T = TypeVar("_T")
+
+
+class Recorder:
+    """Writes events in one actor's name.
+
+    Args:
+        sink: Where events go.
+        actor: Who acts, as ``user@host`` or a service's name.
+        why: The reason that stands in each event, one line, such as the command's words.
+        clock: The present.
+    """
+
+    def __init__(self, sink: AuditSink, *, actor: str, why: str = "", clock: Clock = utc_now) -> None:
+        """Keep them."""
+        self._sink = sink
+        self._actor = actor
+        self._why = why
+        self._clock = clock
+        self._where = f"{os.uname().nodename}/{os.path.basename(sys.argv[0] or 'python')}"  # noqa: PTH119
+
+    def record(self, action: Action, subject: str, outcome: Outcome, *, version_id: str = "", why: str = "") -> None:
+        """Make one event durable.
+
+        Raises:
+            AuditUnwritableError: The log cannot be written, and it was told to refuse.
+        """
+        self._sink.append(
+            AuditEvent(
+                at=self._clock(),
+                actor=self._actor,
+                action=action,
+                subject=subject,
+                outcome=outcome,
+                version_id=version_id,
+                where=f"{self._where}/{os.getpid()}",
+                why=why or self._why,
+            )
+        )
+
+    def during(self, action: Action, subject: str, call: Callable[[], _T], *, version_id: str = "") -> _T:
+        """Return what ``call`` returns, and record how it ended: success, refusal, or an error by its code.
+
+        SECURITY: the record is durable before the caller has the answer; when it cannot be written, the answer
+        is not given.
+        """
+        try:
+            answer = call()
+        except VantageSecretsError as exc:
+            self.record(action, subject, _outcome_of(exc), version_id=version_id, why=exc.code)
+            raise
+        self.record(action, subject, Outcome.SUCCESS, version_id=version_id or _version_of(answer))
+        return answer
+
+
+def _outcome_of(error: VantageSecretsError) -> Outcome:
+    if isinstance(error, StoreAccessDeniedError):
+        return Outcome.DENIED
+    return Outcome.ABSENT if isinstance(error, SecretNotFoundError) else Outcome.FAILED
+
+
+def _version_of(answer: object) -> str:
+    if isinstance(answer, SecretReading):
+        return answer.version.id
+    return answer.id if isinstance(answer, SecretVersion) else ""
+
+
+class AuditedStore(Store):
+    """The store inside, with an event for each read, write, promotion, retirement and denial.
+
+    ``describe`` and ``list`` hold no values and leave no event of their own.
+
+    Args:
+        store: The store to watch; it is closed with this one.
+        recorder: Writes the events.
+    """
+
+    scheme = "audited"
+
+    def __init__(self, store: Store, recorder: Recorder) -> None:
+        """Stand in front of ``store``."""
+        self._store = store
+        self._recorder = recorder
+        self.url = store.url
+        self.capabilities = store.capabilities  # type: ignore[misc]  # those of the store inside, not of the class
+
+    def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
+        """Read, on record."""
+        return self._recorder.during(
+            Action.SECRET_READ, str(name), lambda: self._store.read(name, stage=stage, version=version)
+        )
+
+    def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
+        """Describe; no value, no event."""
+        return self._store.describe(name)
+
+    def list(self, prefix: str = "") -> Iterator[SecretName]:
+        """List; no value, no event."""
+        return self._store.list(prefix)
+
+    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+        """Write a pending version, on record."""
+        return self._recorder.during(Action.VERSION_STAGE, str(name), lambda: self._store.stage(name, value, token))
+
+    def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
+        """Promote, on record."""
+        return self._recorder.during(
+            Action.VERSION_PROMOTE,
+            str(name),
+            lambda: self._store.promote(name, version, expect_current=expect_current),
+            version_id=version,
+        )
+
+    def retire(self, name: SecretName, version: str) -> SecretVersion:
+        """Retire, on record."""
+        return self._recorder.during(
+            Action.VERSION_RETIRE, str(name), lambda: self._store.retire(name, version), version_id=version
+        )
+
+    def delete(self, name: SecretName) -> bool:
+        """Delete, on record."""
+        return self._recorder.during(Action.SECRET_DELETE, str(name), lambda: self._store.delete(name))
+
+    def close(self) -> None:
+        """Close the store inside."""
+        self._store.close()
