@@ -1,0 +1,238 @@
+"""Settings become objects here: the only module that knows all classes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vantage_secrets.audit.event import AuditSink
+from vantage_secrets.audited_store import AuditedStore, Recorder
+from vantage_secrets.clock import Clock, utc_now
+from vantage_secrets.errors import InvalidInputError, RotationError
+from vantage_secrets.manifest import FILE_NAME, Manifest, SecretSpec, find_manifest, load
+from vantage_secrets.secret import SecretValue, SecretVersion
+from vantage_secrets.stores.contract import Store
+from vantage_secrets.stores.registry import open_store
+
+if TYPE_CHECKING:
+    from vantage_secrets.client import SecretClient
+    from vantage_secrets.rotation.rotator import Rotator
+    from vantage_secrets.targets.contract import Target
+
+STATE_FOLDER = ".vantage-secrets"
+"""Folder beside the manifest that the embedded store, its key and the audit log are made in."""
+
+
+class Workspace:
+    """Everything that one manifest describes, each part opened when it is first used.
+
+    Args:
+        manifest: What the manifest says.
+        actor: In whose name events are written; by default this process's user.
+        why: The reason that stands in each event, such as the command's words.
+        clock: The present.
+    """
+
+    def __init__(self, manifest: Manifest, *, actor: str | None = None, why: str = "", clock: Clock = utc_now) -> None:
+        """Open nothing yet."""
+        self.manifest = manifest
+        self.clock = clock
+        self._actor = actor or process_actor()
+        self._why = why
+        self._targets: dict[str, Target | None] = {}
+
+    @cached_property
+    def audit(self) -> AuditSink:
+        """The audit log that the manifest names."""
+        from vantage_secrets.audit import AuditLog
+
+        settings = self.manifest.audit
+        return AuditLog(
+            settings.folder,
+            on_unwritable=settings.on_unwritable,
+            spool=settings.spool,
+            segment_bytes=settings.segment_bytes,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Writes events in this workspace's name."""
+        return Recorder(self.audit, actor=self._actor, why=self._why, clock=self.clock)
+
+    @cached_property
+    def store(self) -> Store:
+        """The manifest's store, every access on record.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        return self.open_store(self.manifest.store.url)
+
+    def open_store(self, url: str) -> Store:
+        """Return any store, every access on record; for one that is not the manifest's own, its key comes by URL.
+
+        Raises:
+            InvalidURLError: The URL cannot be understood.
+            StoreError: The store cannot be opened.
+        """
+        settings = self.manifest.store
+        options = {}
+        if url == settings.url:
+            files = {"key_file": settings.key_file, "passphrase_file": settings.passphrase_file}
+            options = {key: str(path) for key, path in files.items() if path is not None}
+        store = open_store(url, environment=self.manifest.environment, options=options)
+        return AuditedStore(store, self.recorder)
+
+    def target(self, spec: SecretSpec) -> Target | None:
+        """Return the target that serves the secret's kind, or ``None`` when no installed target does."""
+        if spec.kind not in self._targets:
+            from vantage_secrets.targets.registry import open_target
+
+            self._targets[spec.kind] = open_target(spec.kind, database_url=self.manifest.database.url, clock=self.clock)
+        return self._targets[spec.kind]
+
+    def rotator(self, spec: SecretSpec) -> Rotator:
+        """Return what rotates this secret.
+
+        Raises:
+            RotationError: No installed target serves the secret's kind.
+        """
+        from vantage_secrets.rotation.rotator import Rotator
+
+        target = self.target(spec)
+        if target is None:
+            raise RotationError(
+                f"'{spec.key}' is of kind '{spec.kind}', which no installed target can change.",
+                hint=f"Change it at its target by hand, then: vantage-secrets set {spec.key}",
+            )
+        return Rotator(self.store, target, self.recorder, clock=self.clock)
+
+    def introduce(self, spec: SecretSpec, value: SecretValue) -> SecretVersion:
+        """Make a value that a person brings current: through its target where one serves its kind.
+
+        Without a target it is written and promoted, and it is the person's part that the target knows it.
+
+        Raises:
+            PendingVersionExistsError: A rotation is under way.
+            RotationError: The overlap of the last rotation is not over yet.
+            StoreError: The store failed.
+        """
+        if self.target(spec) is not None:
+            return self.rotator(spec).introduce(spec.name, value, grace=spec.grace)
+        from vantage_secrets.rotation.introduction import introduce_without_target
+
+        return introduce_without_target(self.store, spec.name, value)
+
+    def client(self) -> SecretClient:
+        """Return a new client over this workspace's store."""
+        from vantage_secrets.client import SecretClient
+
+        settings = self.manifest.client
+        return SecretClient(
+            self.store,
+            aliases={spec.key: spec.name for spec in self.manifest.secrets},
+            grace={spec.name: spec.grace for spec in self.manifest.secrets},
+            refresh_interval=settings.refresh_interval,
+            max_stale=settings.max_stale,
+            clock=self.clock,
+        )
+
+    def close(self) -> None:
+        """Close what was opened. Safe to repeat."""
+        for target in self._targets.values():
+            if target is not None:
+                target.close()
+        self._targets.clear()
+        opened = self.__dict__
+        for part in ("store", "audit"):  # the store first: its last access belongs on record
+            if part in opened:
+                opened.pop(part).close()
+        opened.pop("recorder", None)
+
+
+def open_workspace(
+    manifest_path: Path | None = None, *, actor: str | None = None, why: str = "", clock: Clock = utc_now
+) -> Workspace:
+    """Return the workspace of a manifest: the given one, ``VANTAGE_SECRETS_MANIFEST``, or the nearest one above here.
+
+    Raises:
+        ManifestNotFoundError: There is none.
+        ManifestError: It has a mistake.
+    """
+    return Workspace(load(manifest_path or find_manifest()), actor=actor, why=why, clock=clock)
+
+
+_default_lock = threading.Lock()
+_default_client: SecretClient | None = None
+
+
+def default_client() -> SecretClient:
+    """Return the process's own client, made from the nearest manifest when it is first asked for.
+
+    Raises:
+        ManifestError: There is no manifest, or it has a mistake.
+        StoreError: The store cannot be opened.
+    """
+    global _default_client
+    with _default_lock:
+        if _default_client is None:
+            _default_client = open_workspace(why="client").client()
+        return _default_client
+
+
+def initialise(
+    folder: Path, *, environment: str, key_source: str = "file", passphrase: SecretValue | None = None
+) -> Manifest:
+    """Make a manifest, an embedded store with its key, and an audit log in ``folder``, and return the manifest.
+
+    Args:
+        folder: Where the manifest goes; the rest goes into ``.vantage-secrets/`` below it.
+        environment: Which environment's secrets these are, such as ``production``.
+        key_source: Where the key-encryption key is kept: ``file``, ``keyring`` or ``passphrase``.
+        passphrase: What the key is derived from, with ``passphrase``.
+
+    Raises:
+        InvalidInputError: There is a manifest already, or the environment is not a name.
+        StoreError: The store cannot be made.
+    """
+    from vantage_secrets.audit import create_signing_key
+    from vantage_secrets.manifest import render_default
+    from vantage_secrets.stores.embedded import create_embedded
+
+    path = folder / FILE_NAME
+    if path.exists():
+        raise InvalidInputError(f"'{path}' exists already.", hint="Edit it, or run 'vantage-secrets init' elsewhere.")
+    state = folder / STATE_FOLDER
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / ".gitignore").write_text("*\n")
+    key_file = f"{STATE_FOLDER}/key" if key_source == "file" else None
+    text = render_default(
+        environment=environment,
+        store_url=f"embedded:{STATE_FOLDER}/secrets.db",
+        key_file=key_file,
+        audit_public_key=create_signing_key(state / "audit"),
+    )
+    create_embedded(
+        state / "secrets.db",
+        environment=environment,
+        key_source=key_source,
+        key_file=folder / key_file if key_file else None,
+        passphrase=passphrase,
+    ).close()
+    path.write_text(text)  # last: a manifest that is there means that all of it is there
+    return load(path)
+
+
+def process_actor() -> str:
+    """Return who this process acts for, as ``user@host``; the user's number where it has no name."""
+    try:
+        import pwd
+
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
