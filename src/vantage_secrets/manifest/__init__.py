@@ -12,7 +12,8 @@ from vantage_secrets.manifest.model import (
     StoreSettings,
 )
 from vantage_secrets.manifest.reading import VARIABLE, find_manifest, load, parse
-from vantage_secrets.manifest.writing import render_default
+from vantage_secrets.manifest.schema import json_schema
+from vantage_secrets.manifest.writing import add_secret, render_default
 
 __all__ = [
     "FILE_NAME",
@@ -23,7 +24,9 @@ __all__ = [
     "Manifest",
     "SecretSpec",
     "StoreSettings",
+    "add_secret",
     "find_manifest",
+    "json_schema",
     "load",
     "parse",
     "render_default",

@@ -37,6 +37,7 @@ VARIABLE = "VANTAGE_SECRETS_MANIFEST"
 """Environment variable that names the manifest."""
 
 _MISTAKES_SHOWN = 20
+_KEY_FORM = "Write letters, digits and underscores, the first one no digit, as in [secrets.VANTAGE_API_KEY]."
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -75,7 +76,7 @@ def load(path: Path) -> Manifest:
         ManifestError: The file cannot be read, is not TOML or has mistakes; the message lists each with its line,
             what was found and what is allowed, and never what could be a secret's value.
     """
-    return parse(_read(path), path)
+    return parse(read_text(path), path)
 
 
 def parse(text: str, path: Path) -> Manifest:
@@ -92,7 +93,13 @@ def parse(text: str, path: Path) -> Manifest:
     return manifest
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the file's text, without a byte-order mark and with its line ends as they are.
+
+    Raises:
+        ManifestNotFoundError: There is no such file.
+        ManifestError: The file cannot be read, or is not UTF-8.
+    """
     try:
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -241,7 +248,7 @@ class _Reader:
         for key in table:
             path = ("secrets", key)
             if re.fullmatch(KEY_PATTERN, key) is None:
-                self._add(path, "The head of a secret's table is not an environment variable.", f"Use {KEY_PATTERN}.")
+                self._add(path, "The head of a secret's table is not an environment variable.", _KEY_FORM)
             before = len(self.mistakes)
             values = _Table(self._fields(self._table(table, path), path, SECRET), folder)
             if len(self.mistakes) == before:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+from pathlib import Path
+
+from vantage_secrets.clock import format_duration
+from vantage_secrets.errors import ManifestError
+from vantage_secrets.manifest.model import SecretSpec
+from vantage_secrets.manifest.reading import parse, read_text
 
 _HEAD = """\
 # Which secrets the platform has, who reads them and how often they change. It holds no values and belongs in the
@@ -122,3 +130,69 @@ def render_default(
 def _quoted(text: str) -> str:
     """Return ``text`` as a TOML basic string; JSON's escapes are among TOML's (TOML 1.0.0, "String")."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def add_secret(path: Path, spec: SecretSpec) -> None:
+    """Append a ``[secrets.KEY]`` table for ``spec``; every byte that was there stays.
+
+    The file is replaced at once or not at all, through a link to where it really lies, with its own permissions.
+    Not safe from two processes: the later one wins.
+
+    Raises:
+        ManifestNotFoundError: There is no such file.
+        ManifestError: The file has mistakes, or would have with this table (the name is taken, the feature is
+            unknown); or it cannot be written. Nothing is changed.
+    """
+    before = read_text(path)
+    parse(before, path)
+    newline = "\r\n" if "\r\n" in before else "\n"
+    gap = "" if before.endswith("\n") else newline
+    block = gap + _table_of(spec).replace("\n", newline)
+    parse(before + block, path)
+    try:
+        _replace(Path(os.path.realpath(path)), block.encode())
+    except OSError as exc:
+        raise ManifestError(f"The file cannot be written: {exc.strerror}.", path=str(path)) from exc
+
+
+def _table_of(spec: SecretSpec) -> str:
+    need = f'required_with = "{spec.feature}"' if spec.feature else f'required = "{_need(spec)}"'
+    lines = [
+        "",
+        f"[secrets.{spec.key}]",
+        f'name = "{spec.name}"',
+        f'kind = "{spec.kind}"',
+        f"purpose = {_quoted(spec.purpose)}",
+        f"owner = {_quoted(spec.owner)}",
+        f"consumers = [{', '.join(map(_quoted, spec.consumers))}]",
+        f'max_age = "{format_duration(spec.max_age)}"',
+        f'grace = "{format_duration(spec.grace)}"',
+        need,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _need(spec: SecretSpec) -> str:
+    return "always" if spec.required else "never"
+
+
+def _replace(path: Path, addition: bytes) -> None:
+    """Put the file's bytes and ``addition`` into its place at once, durably."""
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(path.read_bytes() + addition)
+            os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
