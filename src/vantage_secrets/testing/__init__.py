@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from vantage_secrets.testing.clock import FakeClock
+from vantage_secrets.testing.store import MemoryStore
 
-__all__ = ["FakeClock"]
+__all__ = ["FakeClock", "MemoryStore"]
