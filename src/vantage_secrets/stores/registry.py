@@ -21,7 +21,7 @@ def open_store(url: str, *, environment: str, options: Mapping[str, str] | None 
     """Return the store that ``url`` names, opened.
 
     Args:
-        url: ``SCHEME:…``; the rest is the store's own to read.
+        url: ``SCHEME:…``; the rest is the store's own to read. Options may stand behind a ``?``.
         environment: Which environment's secrets it must hold, such as ``production``.
         options: Settings that are no part of the place, such as ``key_file``; each store documents its own.
 
@@ -30,14 +30,26 @@ def open_store(url: str, *, environment: str, options: Mapping[str, str] | None 
         MissingExtraError: The store's SDK is not installed.
         StoreError: The store refused or could not be opened.
     """
+    url, settings = split_options(url)
+    settings = {**(options or {}), **settings}
     scheme, separator, _rest = url.partition(":")
     if scheme == "embedded":  # Looking through all installed packages for entry points costs more than one read.
         from vantage_secrets.stores.embedded import open_embedded
 
-        return open_embedded(url, environment=environment, options=options or {})
+        return open_embedded(url, environment=environment, options=settings)
     entry = registered_schemes().get(scheme) if separator else None
     if entry is None:
         known = ", ".join(sorted(registered_schemes()))
         raise InvalidURLError(f"No store is registered for '{scheme}:'.", hint=f"Use one of: {known}.")
-    opened: Store = entry.load()(url, environment=environment, options=options or {})
+    opened: Store = entry.load()(url, environment=environment, options=settings)
     return opened
+
+
+def split_options(url: str) -> tuple[str, dict[str, str]]:
+    """Return the place that ``url`` names and the options behind its ``?``, such as ``?key_file=/path``."""
+    place, separator, query = url.partition("?")
+    if not separator:
+        return url, {}
+    from urllib.parse import parse_qsl
+
+    return place, dict(parse_qsl(query))

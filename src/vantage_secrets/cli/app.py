@@ -1,0 +1,65 @@
+"""The command line put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vantage_secrets.cli import audit, copy, demo, init, migrate, read, rotate, run, store, write
+from vantage_secrets.cli.session import GlobalOptions
+
+app = typer.Typer(
+    name="vantage-secrets",
+    help="Keep credentials in a secrets manager, rotate them without downtime, and prove the old ones dead.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 failed, 4 absent, 5 denied, 6 conflict, "
+    "7 unavailable, 8 integrity, 130 interrupted. 'run' ends with the program's own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="VANTAGE_SECRETS_MANIFEST",
+            help="The manifest; by default the nearest vantage-secrets.toml here or in a folder above.",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,  # noqa: ARG001 - read by main()
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    if version:
+        from vantage_secrets import __version__
+
+        print(f"vantage-secrets {__version__}")
+        raise typer.Exit
+    context.obj = GlobalOptions(manifest=manifest)
+
+
+SECRETS, CHANGE, USE, MORE = "Secrets", "Change", "Use", "More"
+
+app.command("init", rich_help_panel=CHANGE)(init.init)
+app.command("list", rich_help_panel=SECRETS)(read.list_)
+app.command("status", rich_help_panel=SECRETS)(read.status)
+app.command("describe", rich_help_panel=SECRETS)(read.describe)
+app.command("history", rich_help_panel=SECRETS)(read.history)
+app.command("get", rich_help_panel=SECRETS)(read.get)
+app.command("set", rich_help_panel=CHANGE)(write.set_)
+app.command("rotate", rich_help_panel=CHANGE)(rotate.rotate)
+app.command("copy", rich_help_panel=CHANGE)(copy.copy)
+app.command("delete", rich_help_panel=CHANGE)(write.delete)
+app.command(
+    "run", rich_help_panel=USE, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}
+)(run.run)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=CHANGE)
+app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
+app.add_typer(store.app, name="store", rich_help_panel=MORE)
+app.command("demo", rich_help_panel=MORE)(demo.demo)

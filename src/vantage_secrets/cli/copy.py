@@ -1,0 +1,40 @@
+"""``copy``: secrets from one store to another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vantage_secrets.cli.output import print_rows
+from vantage_secrets.cli.session import JsonOption, complete_name, session
+
+
+def copy(
+    context: typer.Context,
+    source: Annotated[str, typer.Option("--from", help="URL of the store to read; it is not changed.")],
+    destination: Annotated[str, typer.Option("--to", help="URL of the store to write.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Only these; all by default.", autocompletion=complete_name, show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy secrets from one store to another, read back and compared. Interrupted and run again, it finishes."""
+    from vantage_secrets.migration.copying import copy_secrets
+
+    with session(context, f"copy {' '.join(names or [])}".strip()) as workspace:
+        with workspace.open_store(source) as from_store, workspace.open_store(destination) as to_store:
+            chosen = [workspace.manifest.find(name).name for name in names or []] or list(from_store.list())
+            rows = [
+                {"name": str(result.name), "outcome": result.outcome, "stages": result.stages}
+                for result in copy_secrets(from_store, to_store, chosen)
+            ]
+        print_rows(
+            {"name": "Secret", "outcome": "Outcome", "stages": "Stages"},
+            rows,
+            as_json=as_json,
+            empty="Nothing to copy.",
+        )

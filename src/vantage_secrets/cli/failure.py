@@ -1,0 +1,99 @@
+"""How a command ends: exit codes, and errors as a message and a hint on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import IntEnum
+from typing import ClassVar
+
+from vantage_secrets import errors
+from vantage_secrets.errors import VantageSecretsError
+
+
+class ExitCode(IntEnum):
+    """What the exit code of a command says; ``run`` gives the program's own code instead."""
+
+    OK = 0
+    """Done."""
+    NEGATIVE = 1
+    """The answer is no: a log that was tampered with, a secret that is due under ``status --check``."""
+    USAGE = 2
+    """The command, the manifest or the input has a mistake; nothing was changed."""
+    FAILED = 3
+    """It could not be done, or not all of it."""
+    ABSENT = 4
+    """There is no such secret or version."""
+    DENIED = 5
+    """The store, the key or the file's permissions refuse it."""
+    CONFLICT = 6
+    """Another writer was first, or a rotation is under way."""
+    UNAVAILABLE = 7
+    """A store, a target or the audit log does not answer or takes no writes."""
+    INTEGRITY = 8
+    """Stored bytes are not the bytes that were written."""
+    INTERRUPTED = 130
+    """Stopped from the keyboard."""
+
+
+# The first class that an error is an instance of decides, so special ones stand before general ones.
+_CODES: tuple[tuple[type[VantageSecretsError], ExitCode], ...] = (
+    (errors.UnknownSecretError, ExitCode.ABSENT),
+    (errors.SecretNotFoundError, ExitCode.ABSENT),
+    (errors.InvalidInputError, ExitCode.USAGE),
+    (errors.MissingExtraError, ExitCode.USAGE),
+    (errors.UnsupportedOperationError, ExitCode.USAGE),
+    (errors.StoreAccessDeniedError, ExitCode.DENIED),
+    (errors.EncryptionKeyError, ExitCode.DENIED),
+    (errors.InsecurePermissionsError, ExitCode.DENIED),
+    (errors.EnvironmentMismatchError, ExitCode.DENIED),
+    (errors.VersionConflictError, ExitCode.CONFLICT),
+    (errors.StoreIntegrityError, ExitCode.INTEGRITY),
+    (errors.AuditIntegrityError, ExitCode.NEGATIVE),
+    (errors.StoreUnavailableError, ExitCode.UNAVAILABLE),
+    (errors.TargetUnavailableError, ExitCode.UNAVAILABLE),
+    (errors.AuditUnwritableError, ExitCode.UNAVAILABLE),
+)
+
+
+class Failure:
+    """What :func:`report` knows how to tell."""
+
+    reported: ClassVar[tuple[type[BaseException], ...]] = (VantageSecretsError, KeyboardInterrupt, BrokenPipeError)
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the exit code that ``error`` ends a command with."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILED)
+
+
+def report(error: BaseException, *, show_traceback: bool) -> int:
+    """Write ``error`` to standard error as message and hint, and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has left, as `head` does: nothing to say, and nothing more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    if show_traceback and isinstance(error, VantageSecretsError):
+        import traceback
+
+        # SECURITY: no local variables; those may hold values.
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, VantageSecretsError):
+        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        red, dim, plain = ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") if colour else ("", "", "")
+        print(f"{red}error[{error.code}]:{plain} {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"{dim}hint:{plain} {error.hint}", file=sys.stderr)
+    return exit_code_of(error)
+
+
+def forbid_core_dumps() -> None:
+    """Keep this process from writing its memory, with values in it, to a disk when it crashes."""
+    try:
+        import resource
+    except ImportError:  # not on this platform
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

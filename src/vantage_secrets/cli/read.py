@@ -1,0 +1,190 @@
+"""``list``, ``status``, ``describe``, ``history``, ``get``: looking at secrets."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vantage_secrets.cli.output import is_terminal, print_json, print_record, print_rows, say
+from vantage_secrets.cli.session import JsonOption, NameArgument, session
+
+if TYPE_CHECKING:
+    from vantage_secrets.rotation.status import SecretStatus
+    from vantage_secrets.secret import SecretReading, SecretVersion
+
+
+def list_(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="Only names that begin so.", show_default=False)] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the names of the secrets that the store holds."""
+    with session(context, f"list {prefix}".strip()) as workspace:
+        keys = {spec.name: spec.key for spec in workspace.manifest.secrets}
+        rows = ({"name": str(name), "key": keys.get(name)} for name in workspace.store.list(prefix))
+        columns = {"name": "Name", "key": "Environment variable"} if is_terminal() else {"name": "Name"}
+        print_rows(
+            columns, rows, as_json=as_json, empty="The store is empty. Next: vantage-secrets migrate import .env"
+        )
+
+
+def status(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with 1 when a secret is missing, expired or due.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each secret's age, due date, stages and owner, and the oldest value that still opens the door."""
+    from vantage_secrets.rotation.status import ACTIONABLE, status_of
+
+    with session(context, "status") as workspace:
+        manifest, now = workspace.manifest, workspace.clock()
+        required = frozenset(spec.key for spec in manifest.required_secrets())
+        found = list(status_of(manifest.secrets, workspace.store, required=required, now=now))
+        columns = {
+            "key": "Secret",
+            "state": "State",
+            "age": "Age",
+            "due_at": "Due (UTC)",
+            "stages": "Stages",
+            "oldest_at": "Oldest that opens (UTC)",
+            "owner": "Owner",
+        }
+        print_rows(columns, (_status_row(item, now) for item in found), as_json=as_json)
+        urgent = [item for item in found if item.state in ACTIONABLE]
+        if not as_json and is_terminal():
+            for item in urgent:
+                say(f"{item.spec.key} is {item.state}. Next: {_next_action(item)}")
+        if check and urgent:
+            raise typer.Exit(1)
+
+
+def _status_row(item: SecretStatus, now: datetime) -> dict[str, Any]:
+    spec, situation = item.spec, item.situation
+    standing = (("pending", situation.pending), ("current", situation.current), ("previous", situation.previous))
+    return {
+        "key": spec.key,
+        "name": str(spec.name),
+        "kind": spec.kind,
+        "state": item.state,
+        "age": now - situation.current.created_at if situation.current else None,
+        "due_at": item.due_at,
+        "stages": [f"{stage} {version.id}" for stage, version in standing if version],
+        "oldest_at": item.oldest_at,
+        "overlap_ends_at": item.overlap_ends_at,
+        "owner": spec.owner,
+        "consumers": spec.consumers,
+        "max_age": spec.max_age,
+        "grace": spec.grace,
+    }
+
+
+def _next_action(item: SecretStatus) -> str:
+    return f"vantage-secrets {'set' if item.state == 'missing' else 'rotate'} {item.spec.key}"
+
+
+def describe(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show what the manifest and the store know of one secret, without its value."""
+    from vantage_secrets.rotation.status import status_of
+
+    with session(context, f"describe {name}") as workspace:
+        spec, now = workspace.manifest.find(name), workspace.clock()
+        required = frozenset(item.key for item in workspace.manifest.required_secrets())
+        [found] = status_of([spec], workspace.store, required=required, now=now)
+        row = _status_row(found, now)
+        row["purpose"] = spec.purpose
+        row["store"] = workspace.store.url
+        order = (
+            "key",
+            "name",
+            "purpose",
+            "kind",
+            "owner",
+            "consumers",
+            "state",
+            "stages",
+            "age",
+            "due_at",
+            "oldest_at",
+        )
+        order += ("overlap_ends_at", "max_age", "grace", "store")
+        print_record({key: row[key] for key in order}, as_json=as_json)
+
+
+def history(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show all versions of a secret, the newest first, without values."""
+    with session(context, f"history {name}") as workspace:
+        versions = workspace.store.describe(workspace.manifest.find(name).name)
+        columns = {
+            "version": "Version",
+            "stage": "Stage",
+            "created_at": "Created (UTC)",
+            "promoted_at": "Promoted",
+            "retired_at": "Retired",
+        }
+        print_rows(columns, map(_version_row, versions), as_json=as_json)
+
+
+def _version_row(version: SecretVersion) -> dict[str, Any]:
+    return {
+        "version": version.id,
+        "stage": version.stage,
+        "created_at": version.created_at,
+        "promoted_at": version.promoted_at,
+        "retired_at": version.retired_at,
+    }
+
+
+def get(
+    context: typer.Context,
+    name: NameArgument,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Allow the value on a terminal.")] = False,
+    stage: Annotated[str, typer.Option(help="Which one: current, previous or pending.")] = "current",
+    version: Annotated[str | None, typer.Option(help="One version by its id.", show_default=False)] = None,
+    field: Annotated[str | None, typer.Option(help="One named field of the value.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a secret's value to standard output, exactly; to a terminal only with --reveal."""
+    from vantage_secrets.errors import InvalidInputError
+    from vantage_secrets.secret import Stage
+
+    if stage not in ("current", "previous", "pending"):
+        raise InvalidInputError(
+            f"'{stage[:20]}' is not a stage that can be read.", hint="Use current, previous or pending."
+        )
+    if is_terminal() and not reveal:
+        raise InvalidInputError(
+            "A value is not shown on a terminal unless you ask for it.",
+            hint=f"Add --reveal, or pipe it: vantage-secrets get {name} | …",
+        )
+    with session(context, f"get {name}") as workspace:
+        spec = workspace.manifest.find(name)
+        reading = workspace.store.read(spec.name, stage=Stage(stage), version=version)
+        _write_value(reading, field, as_json=as_json)
+
+
+def _write_value(reading: SecretReading, field: str | None, *, as_json: bool) -> None:
+    content = reading.value.reveal() if field is None else reading.value.field(field)
+    if as_json:
+        text = content if not isinstance(content, bytes) else {"base64": _base64(content)}
+        print_json({"name": str(reading.version.name), **_json_version(reading.version), "value": text})
+    elif isinstance(content, dict):
+        print_json(content)
+    else:
+        raw = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+        sys.stdout.buffer.write(raw + (b"\n" if is_terminal() else b""))
+        sys.stdout.buffer.flush()
+
+
+def _json_version(version: SecretVersion) -> dict[str, Any]:
+    return {"version": version.id, "stage": version.stage.value, "created_at": version.created_at.isoformat()}
+
+
+def _base64(content: bytes) -> str:
+    import base64
+
+    return base64.b64encode(content).decode()

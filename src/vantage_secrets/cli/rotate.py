@@ -1,0 +1,88 @@
+"""``rotate``: replacing a credential through the step sequence."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vantage_secrets.cli.output import print_json, say
+from vantage_secrets.cli.session import JsonOption, NameArgument, session
+
+if TYPE_CHECKING:
+    from vantage_secrets.rotation.rotator import RotationReport
+    from vantage_secrets.rotation.steps import Step
+
+
+def rotate(
+    context: typer.Context,
+    name: NameArgument,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            help="How long the old credential still works, as in 12h; 0s is an emergency.",
+            show_default="the manifest's",
+        ),
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Finish what is under way; begin nothing.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Give up a rotation that is not promoted yet.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the overlap is over and the old one is dead.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a credential: create, install, verify, promote, converge, revoke, verify-refused, retire.
+
+    Old and new both work until the grace has passed. Run it again at any time: it goes on where it stopped.
+    """
+    from vantage_secrets.clock import parse_duration
+
+    with session(context, f"rotate {name}") as workspace:
+        spec = workspace.manifest.find(name)
+        rotator = workspace.rotator(spec)
+        if abandon:
+            given_up = rotator.abandon(spec.name)
+            say(f"Version {given_up.id} is refused and gone." if given_up else "Nothing was pending.")
+            return
+        length = spec.grace if grace is None else parse_duration(grace)
+        on_step = _silent if as_json else _show
+        act = rotator.reconcile if finish else rotator.rotate
+        report = act(spec.name, grace=length, on_step=on_step)
+        while wait and report.waits_until is not None:
+            _wait_until(report.waits_until, workspace.clock(), quiet=as_json)
+            report = rotator.reconcile(spec.name, grace=length, on_step=on_step)
+        _print_report(report, as_json=as_json)
+
+
+def _show(step: Step, words: str) -> None:
+    print(f"  {step:<15} {words}", flush=True)
+
+
+def _silent(_step: Step, _words: str) -> None:
+    """JSON comes at the end."""
+
+
+def _wait_until(instant: datetime, now: datetime, *, quiet: bool) -> None:
+    if not quiet:
+        say(f"Both work until {instant:%Y-%m-%d %H:%M:%S} UTC; waiting.")
+    time.sleep(max(0.05, min((instant - now) / timedelta(seconds=1), 60.0)))
+
+
+def _print_report(report: RotationReport, *, as_json: bool) -> None:
+    situation = report.situation
+    if as_json:
+        ids = {"pending": situation.pending, "current": situation.current, "previous": situation.previous}
+        record: dict[str, Any] = {"name": str(report.name), "steps": [str(step) for step in report.steps]}
+        record |= {stage: version.id if version else None for stage, version in ids.items()}
+        record["waits_until"] = report.waits_until.isoformat() if report.waits_until else None
+        print_json(record)
+    elif report.waits_until is not None:
+        print(f"Old and new both work until {report.waits_until:%Y-%m-%d %H:%M:%S} UTC.")
+        say(f"Next, after that: vantage-secrets rotate {report.name} --finish")
+    elif report.steps:
+        version = situation.current.id if situation.current else "-"
+        print(f"{report.name} is at rest: version {version} is the only one that works.")
+    else:
+        print("Nothing is under way.")

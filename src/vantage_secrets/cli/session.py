@@ -1,0 +1,73 @@
+"""What the commands share: the global options, an open workspace with its event, names on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vantage_secrets.errors import VantageSecretsError
+
+if TYPE_CHECKING:
+    from vantage_secrets.bootstrap import Workspace
+
+
+@dataclass(slots=True)
+class GlobalOptions:
+    """Options that stand before the command."""
+
+    manifest: Path | None = None
+
+
+def complete_name(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names and environment variables of the manifest that begin so; none when it cannot be read."""
+    from vantage_secrets.manifest import find_manifest, load
+
+    try:
+        options = context.find_root().params
+        manifest = load(options.get("manifest") or find_manifest())
+    except VantageSecretsError:
+        return []
+    known = [text for spec in manifest.secrets for text in (str(spec.name), spec.key)]
+    return [text for text in known if text.startswith(incomplete)]
+
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The secret: its name (vantage/api-key) or its environment variable (VANTAGE_API_KEY).",
+        autocompletion=complete_name,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def session(context: typer.Context, words: str) -> Iterator[Workspace]:
+    """Give the workspace that the manifest describes, and record how the command ended.
+
+    Args:
+        context: The command's context, for the global options.
+        words: What stands in the audit log, such as ``get vantage/api-key``; never a value.
+    """
+    from vantage_secrets.audit.event import Action, Outcome
+    from vantage_secrets.bootstrap import open_workspace
+
+    workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words)
+    try:
+        try:
+            yield workspace
+        except typer.Exit:
+            workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS)
+            raise
+        except VantageSecretsError as error:
+            workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.FAILED, why=error.code)
+            raise
+        workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS)
+    finally:
+        workspace.close()
