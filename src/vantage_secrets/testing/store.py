@@ -6,7 +6,7 @@ import hmac
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -48,6 +48,7 @@ class MemoryStore(Store):
         away: While true, every verb raises ``StoreUnavailableError``: an outage.
         denied: Names for which every verb raises ``StoreAccessDeniedError``.
         reads: How often ``read`` was called for each name, refused and failed calls included.
+        before_read: Called with the name before every read, outside any lock: to make a store slow, or to hold it.
 
     Args:
         values: Secrets that are there from the start, by canonical name.
@@ -63,6 +64,7 @@ class MemoryStore(Store):
         self.away = False
         self.denied: set[SecretName] = set()
         self.reads: Counter[SecretName] = Counter()
+        self.before_read: Callable[[SecretName], object] | None = None
         self._clock = clock
         self._lock = threading.RLock()
         self._secrets: dict[SecretName, _Secret] = {}
@@ -104,6 +106,9 @@ class MemoryStore(Store):
         """Return the value with its version; see :meth:`Store.read <vantage_secrets.stores.contract.Store.read>`."""
         with self._lock:
             self.reads[name] += 1
+        if self.before_read is not None:
+            self.before_read(name)
+        with self._lock:
             secret = self._secret(name)
             found = secret.in_stage(stage) if version is None else secret.versions.get(version)
             if (found and found.stage is Stage.RETIRED) or (version is None and stage is Stage.RETIRED):
