@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from vantage_secrets.testing.clock import FakeClock
 from vantage_secrets.testing.store import MemoryStore
 
-__all__ = ["FakeClock", "MemoryStore"]
+if TYPE_CHECKING:
+    from vantage_secrets.testing.store_contract import StoreContract, StoreOutageContract
+
+__all__ = ["FakeClock", "MemoryStore", "StoreContract", "StoreOutageContract"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs pytest only when it is asked for, so that the fakes work without it."""
+    if name in ("StoreContract", "StoreOutageContract"):
+        from vantage_secrets.testing import store_contract
+
+        return getattr(store_contract, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 from collections.abc import Callable, Mapping
@@ -85,8 +84,8 @@ def find_key(header: Header, places: KeyPlaces) -> KeyEncryptionKey:
     )
 
 
-def successor(key_file: Path, key_id: str) -> Path:
-    """Return where the key ``key_id`` stands while it is replacing the one in ``key_file``."""
+def beside(key_file: Path, key_id: str) -> Path:
+    """Return where a rotation keeps the key ``key_id``: beside ``key_file``, under its id."""
     return key_file.with_name(f"{key_file.name}.{key_id}")
 
 
@@ -108,8 +107,8 @@ def read_key_file(path: Path) -> bytes:
     if len(content) == KEY_BYTES:
         return content
     try:
-        raw = base64.b64decode(content.strip(), validate=True)
-    except binascii.Error:
+        raw = binascii.a2b_base64(content.strip(), strict_mode=True)
+    except ValueError:
         raw = b""
     if len(raw) != KEY_BYTES:
         raise EncryptionKeyError(f"The key file {path} does not hold {KEY_BYTES} bytes, raw or in base64.")
@@ -118,12 +117,12 @@ def read_key_file(path: Path) -> bytes:
 
 def write_key_file(path: Path, raw: bytes) -> None:
     """Make a key file durable, in base64, with mode 0600; never replaces one."""
-    write_private_file(path, base64.b64encode(raw) + b"\n")
+    write_private_file(path, binascii.b2a_base64(raw))
 
 
 def keep_in_keyring(key_id: str, raw: bytes) -> None:
     """Put a key into the operating system's keyring under its id."""
-    _asking_keyring("set_password", key_id, base64.b64encode(raw).decode())
+    _asking_keyring("set_password", key_id, binascii.b2a_base64(raw, newline=False).decode())
 
 
 def forget_in_keyring(key_id: str) -> None:
@@ -186,10 +185,10 @@ def _parse_derivation(derivation: str) -> tuple[int, int, int]:
 
 
 def _from_file(header: Header, path: Path) -> KeyEncryptionKey:
-    """Return the key from ``path``, or from beside it when a rotation of the key was cut short."""
-    beside = successor(path, header.key_id)
-    if beside.exists():
-        kek = KeyEncryptionKey(read_key_file(beside))
+    """Return the key from ``path``, or from beside it, where a rotation that was cut short leaves it."""
+    named = beside(path, header.key_id)
+    if named.exists():
+        kek = KeyEncryptionKey(read_key_file(named))
         if kek.id == header.key_id:
             return kek
     return _matching(header, read_key_file(path), f"the key file {path}")
@@ -204,8 +203,8 @@ def _from_keyring(key_id: str) -> bytes:
             hint="Log in as the user who made the store, or restore that user's keyring.",
         )
     try:
-        raw = base64.b64decode(found, validate=True)
-    except binascii.Error:
+        raw = binascii.a2b_base64(found, strict_mode=True)
+    except ValueError:
         raw = b""
     if len(raw) != KEY_BYTES:
         raise EncryptionKeyError(f"The keyring's entry {key_id} under '{KEYRING_SERVICE}' does not hold a key.")

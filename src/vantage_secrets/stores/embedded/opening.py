@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from vantage_secrets.clock import Clock, parse_duration, utc_now
-from vantage_secrets.errors import EncryptionKeyNotFoundError, InvalidInputError, InvalidURLError
-from vantage_secrets.stores.embedded.envelope import KEY_BYTES, Envelope, KeyEncryptionKey
+from vantage_secrets.errors import InvalidInputError, InvalidURLError
+from vantage_secrets.stores.embedded.envelope import KEY_BYTES, Column, Envelope
 from vantage_secrets.stores.embedded.files import make_private_folder, publish
-from vantage_secrets.stores.embedded.keys import (
-    DERIVATION,
-    SALT_BYTES,
-    KeyPlaces,
-    KeySource,
-    Prompt,
-    derive_key,
-    keep_in_keyring,
-    parse_source,
-    read_key_file,
-    read_passphrase,
-    write_key_file,
-)
+from vantage_secrets.stores.embedded.keys import KeyPlaces, KeySource, Prompt, parse_source
+from vantage_secrets.stores.embedded.new_keys import make_key, renamed
 from vantage_secrets.stores.embedded.records import FORMAT, Header, as_microseconds, put_row
 from vantage_secrets.stores.embedded.sqlite import create_database, translated
 from vantage_secrets.stores.embedded.store import EmbeddedStore
@@ -112,19 +100,15 @@ def create_embedded(
     _refuse_existing(path)
     with translated(path):
         make_private_folder(path.parent)
-        places, raw, derivation, salt = _key_for(source, key_file, passphrase)
-        kek = KeyEncryptionKey(raw)
-        header = Header(
-            FORMAT, os.urandom(16), environment, as_microseconds(clock()), source, kek.id, derivation, salt, b"", 0
-        )
-        _write_database(path, header, kek)
-        if source is KeySource.KEYRING:
-            keep_in_keyring(kek.id, raw)
+        key = make_key(source, key_file, passphrase)
+        about = Header(FORMAT, os.urandom(16), environment, as_microseconds(clock()), "", "", None, None, b"", 0)
+        envelope = Envelope(key.kek, os.urandom(KEY_BYTES), about.context)
+        _write_database(_draft(path), renamed(about, key, envelope).sealed(envelope))
         try:
             publish(_draft(path), path)
         except FileExistsError:
             _refuse_existing(path)
-    return EmbeddedStore(path, environment=environment, places=places, clock=clock)
+    return EmbeddedStore(path, environment=environment, places=key.places, clock=clock)
 
 
 def path_in(url: str) -> Path:
@@ -149,38 +133,16 @@ def _refuse_existing(path: Path) -> None:
         )
 
 
-def _key_for(
-    source: KeySource, key_file: Path | None, passphrase: Prompt | None
-) -> tuple[KeyPlaces, bytes, str | None, bytes | None]:
-    """Return where the key will be found, the key, and how it was derived."""
-    if source is KeySource.KEYRING:
-        return KeyPlaces(), os.urandom(KEY_BYTES), None, None
-    if source is KeySource.PASSPHRASE:
-        words = read_passphrase(KeyPlaces(prompt=passphrase))
-        salt = os.urandom(SALT_BYTES)
-        return KeyPlaces(prompt=lambda: words), derive_key(words, DERIVATION, salt), DERIVATION, salt
-    if key_file is None:
-        raise EncryptionKeyNotFoundError("A store with a key file needs the name of that file.")
-    key_file = Path(os.path.abspath(key_file))  # noqa: PTH100  # As for the store's own path.
-    make_private_folder(key_file.parent)
-    with suppress(FileExistsError):
-        write_key_file(key_file, os.urandom(KEY_BYTES))
-    return KeyPlaces(key_file), read_key_file(key_file), None, None
-
-
 def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.draft")
 
 
-def _write_database(path: Path, header: Header, kek: KeyEncryptionKey) -> None:
-    """Write a store with nothing in it under its draft name, durably."""
-    draft = _draft(path)
+def _write_database(draft: Path, header: tuple[Column, ...]) -> None:
+    """Write a store with nothing in it, durably."""
     for suffix in ("", "-wal", "-shm"):  # Left by a process that was killed and had our number.
         Path(f"{draft}{suffix}").unlink(missing_ok=True)
-    envelope = Envelope(kek, os.urandom(KEY_BYTES), header.context)
-    header = header._replace(wrapped_metadata_key=envelope.wrapped_metadata_key())
     connection = create_database(draft)
     try:
-        put_row(connection, "store", header.sealed(envelope))
+        put_row(connection, "store", header)
     finally:
         connection.close()

@@ -64,6 +64,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._frozen_state: tuple[int, ...] | None = None
+        self._identity: tuple[int, int] | None = None
         self._closed = False
         with self.reading():
             pass
@@ -101,6 +102,7 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreUnavailableError("The store is closed.", hint="Open it again.")
+        self._check_identity()
         if self._connection is not None and self._frozen_state not in (None, self._state()):
             self._connection.close()  # SQLite does not look for changes in a file that it was told is immutable.
             self._connection = None
@@ -108,11 +110,20 @@ class Database:
             self._connection = self._connect()
         return self._connection
 
-    def _connect(self) -> sqlite3.Connection:
-        if not self.path.exists():
+    def _check_identity(self) -> None:
+        """Return when the path still names the file that was opened; one that was moved away is not to be used."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError as exc:
             raise StoreUnavailableError(
                 f"There is no store at {self.path}.", hint="Run 'vantage-secrets init' to make one, or check the URL."
-            )
+            ) from exc
+        identity = (found.st_dev, found.st_ino)
+        if self._identity not in (None, identity):
+            raise StoreUnavailableError(f"{self.path} was replaced while it was open.", hint="Open the store again.")
+        self._identity = identity
+
+    def _connect(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
             check_private(Path(f"{self.path}{suffix}"))
         query = "mode=rw"

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
+    EncryptionKeyError,
     EnvironmentMismatchError,
     InvalidInputError,
     PendingVersionExistsError,
@@ -21,7 +22,8 @@ from vantage_secrets.errors import (
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Capability, Store
 from vantage_secrets.stores.embedded.envelope import Envelope, canonical, encode_value
-from vantage_secrets.stores.embedded.keys import KeyPlaces, find_key
+from vantage_secrets.stores.embedded.keys import KeyPlaces, KeySource, Prompt, find_key, parse_source
+from vantage_secrets.stores.embedded.new_keys import make_key, make_key_beside, rewrap, settle_key
 from vantage_secrets.stores.embedded.records import (
     Header,
     SecretRow,
@@ -35,7 +37,7 @@ from vantage_secrets.stores.embedded.records import (
     put_header,
     put_row,
 )
-from vantage_secrets.stores.embedded.sqlite import Database
+from vantage_secrets.stores.embedded.sqlite import Database, translated
 
 TOKEN_LENGTH_MAX: Final = 64
 _PAGE_COUNT = 500  # Names per statement of list(): enough to be fast, few enough to hold.
@@ -152,8 +154,6 @@ class EmbeddedStore(Store):
             history = self._history(connection, name)
             secret, row = history.secret, history.version(version)
             stage = secret.stage_of(row.number)
-            if stage is Stage.RETIRED:
-                raise _retired(secret, row.number)
             if stage is Stage.CURRENT:
                 return row.as_version(secret)
             found = None if secret.current is None else str(secret.current)
@@ -161,6 +161,8 @@ class EmbeddedStore(Store):
                 raise VersionConflictError(
                     f"The current version of '{name}' is {found or 'none'}, not {expect_current or 'none'}."
                 )
+            if stage is Stage.RETIRED:
+                raise _retired(secret, row.number)
             if stage is Stage.PENDING:
                 if secret.previous is not None:
                     self._erase(connection, history.version(str(secret.previous)))
@@ -204,6 +206,41 @@ class EmbeddedStore(Store):
             put_row(connection, "secrets", gone.sealed(self._envelope))
             return True
 
+    def rotate_key(
+        self, *, key_source: str | None = None, key_file: Path | None = None, passphrase: Prompt | None = None
+    ) -> str:
+        """Replace the key-encryption key; return the id of the new one. No value is rewritten.
+
+        Killed at any moment, the store opens with what it was opened with before: the new key is durable
+        before the one transaction that wraps all data keys anew, and a key file that is replaced in place
+        stays beside the new one under its id (``key.<id>``), where opening looks first. Other processes find
+        the new key by themselves where it comes from the same file or the keyring.
+
+        Args:
+            key_source: ``file``, ``keyring`` or ``passphrase``; the store's own when not given.
+            key_file: For ``file``: another file, which holds the new key or in which it is written; without
+                it the key is replaced in the file that the store was opened with.
+            passphrase: For ``passphrase``: asks for the new one.
+
+        Raises:
+            EncryptionKeyNotFoundError: A key file or a passphrase is needed and not given.
+            EncryptionKeyError: The new key is the old one, or cannot be kept where it should be.
+            StoreReadOnlyError: The store takes no writes.
+        """
+        with self._database.reading() as connection:
+            source = parse_source(key_source or self._header(connection)[0].key_source)
+        in_place = self._places.key_file if source is KeySource.FILE and key_file is None else None
+        with translated(self.path):
+            new = make_key_beside(in_place) if in_place else make_key(source, key_file, passphrase)
+        with self._writing() as (connection, header):
+            if new.kek.id == header.key_id:
+                raise EncryptionKeyError("That is the key that the store has.", hint="Name a file with another key.")
+            renewed = rewrap(connection, header, self._envelope, new)
+        self._envelope, self._places = renewed, new.places
+        with translated(self.path):
+            settle_key(header, new)
+        return new.kek.id
+
     def close(self) -> None:
         """Close the file and let go of the keys; see :meth:`Store.close`."""
         self._database.close()
@@ -216,7 +253,12 @@ class EmbeddedStore(Store):
             raise EnvironmentMismatchError(
                 f"The store at {self.path} belongs to '{header.environment}', not to '{self.environment}'."
             )
-        kek = find_key(header, self._places)
+        try:
+            kek = find_key(header, self._places)
+        except EncryptionKeyError:
+            if self._header(connection)[0].key_id == header.key_id:
+                raise
+            return self._unlock(connection)  # Another process replaced the key between the two.
         metadata_key = kek.unwrap(header.wrapped_metadata_key, canonical("metadata-key", header.context))
         envelope = Envelope(kek, metadata_key, header.context)
         check_header(envelope, header, mac)
