@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from vantage_secrets.audit.event import Action, AuditEvent, AuditSink, Outcome
+from vantage_secrets.audit.place import here
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import SecretNotFoundError, StoreAccessDeniedError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
@@ -32,7 +31,6 @@ class Recorder:
         self._actor = actor
         self._why = why
         self._clock = clock
-        self._where = f"{os.uname().nodename}/{os.path.basename(sys.argv[0] or 'python')}"  # noqa: PTH119
 
     def record(self, action: Action, subject: str, outcome: Outcome, *, version_id: str = "", why: str = "") -> None:
         """Make one event durable.
@@ -48,7 +46,7 @@ class Recorder:
                 subject=subject,
                 outcome=outcome,
                 version_id=version_id,
-                where=f"{self._where}/{os.getpid()}",
+                where=here()[1],  # asked each time: a fork is another process
                 why=why or self._why,
             )
         )

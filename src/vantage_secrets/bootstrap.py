@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vantage_secrets.audit.event import AuditSink
+from vantage_secrets.audit.event import Action, AuditSink
+from vantage_secrets.audit.place import here
 from vantage_secrets.audited_store import AuditedStore, Recorder
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.errors import InvalidInputError, RotationError
+from vantage_secrets.errors import InvalidInputError, RotationError, UnsupportedOperationError
 from vantage_secrets.manifest import FILE_NAME, Manifest, SecretSpec, find_manifest, load
 from vantage_secrets.secret import SecretValue, SecretVersion
 from vantage_secrets.stores.contract import Store
@@ -34,20 +35,30 @@ class Workspace:
         actor: In whose name events are written; by default this process's user.
         why: The reason that stands in each event, such as the command's words.
         clock: The present.
+        prompt: Asks a person for the store's passphrase, where one can be asked.
     """
 
-    def __init__(self, manifest: Manifest, *, actor: str | None = None, why: str = "", clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        actor: str | None = None,
+        why: str = "",
+        clock: Clock = utc_now,
+        prompt: Callable[[], str] | None = None,
+    ) -> None:
         """Open nothing yet."""
+        self._prompt = prompt
         self.manifest = manifest
         self.clock = clock
-        self._actor = actor or process_actor()
+        self._actor = actor or here()[0]
         self._why = why
         self._targets: dict[str, Target | None] = {}
 
     @cached_property
     def audit(self) -> AuditSink:
         """The audit log that the manifest names."""
-        from vantage_secrets.audit import AuditLog
+        from vantage_secrets.audit.log import AuditLog
 
         settings = self.manifest.audit
         return AuditLog(
@@ -79,13 +90,40 @@ class Workspace:
             InvalidURLError: The URL cannot be understood.
             StoreError: The store cannot be opened.
         """
+        return AuditedStore(self._open_bare(url), self.recorder)
+
+    def _open_bare(self, url: str) -> Store:
         settings = self.manifest.store
         options = {}
         if url == settings.url:
             files = {"key_file": settings.key_file, "passphrase_file": settings.passphrase_file}
             options = {key: str(path) for key, path in files.items() if path is not None}
-        store = open_store(url, environment=self.manifest.environment, options=options)
-        return AuditedStore(store, self.recorder)
+        return open_store(url, environment=self.manifest.environment, options=options, prompt=self._prompt)
+
+    def rotate_store_key(
+        self,
+        *,
+        key_source: str | None = None,
+        key_file: Path | None = None,
+        passphrase: Callable[[], str] | None = None,
+    ) -> str:
+        """Replace the embedded store's key-encryption key, on record, and return the id of the new one.
+
+        Raises:
+            UnsupportedOperationError: The manifest's store is not an embedded one.
+            EncryptionKeyError: The new key cannot be made, or kept where it should be.
+            StoreError: The store failed; it opens with the key that it had.
+        """
+        from vantage_secrets.stores.embedded import EmbeddedStore
+
+        with self._open_bare(self.manifest.store.url) as store:
+            if not isinstance(store, EmbeddedStore):
+                raise UnsupportedOperationError(f"The key of {store.url} is not ours to replace.")
+            return self.recorder.during(
+                Action.KEY_ROTATE,
+                store.url,
+                lambda: store.rotate_key(key_source=key_source, key_file=key_file, passphrase=passphrase),
+            )
 
     def target(self, spec: SecretSpec) -> Target | None:
         """Return the target that serves the secret's kind, or ``None`` when no installed target does."""
@@ -155,7 +193,12 @@ class Workspace:
 
 
 def open_workspace(
-    manifest_path: Path | None = None, *, actor: str | None = None, why: str = "", clock: Clock = utc_now
+    manifest_path: Path | None = None,
+    *,
+    actor: str | None = None,
+    why: str = "",
+    clock: Clock = utc_now,
+    prompt: Callable[[], str] | None = None,
 ) -> Workspace:
     """Return the workspace of a manifest: the given one, ``VANTAGE_SECRETS_MANIFEST``, or the nearest one above here.
 
@@ -163,7 +206,7 @@ def open_workspace(
         ManifestNotFoundError: There is none.
         ManifestError: It has a mistake.
     """
-    return Workspace(load(manifest_path or find_manifest()), actor=actor, why=why, clock=clock)
+    return Workspace(load(manifest_path or find_manifest()), actor=actor, why=why, clock=clock, prompt=prompt)
 
 
 _default_lock = threading.Lock()
@@ -185,7 +228,7 @@ def default_client() -> SecretClient:
 
 
 def initialise(
-    folder: Path, *, environment: str, key_source: str = "file", passphrase: SecretValue | None = None
+    folder: Path, *, environment: str, key_source: str = "file", passphrase: Callable[[], str] | None = None
 ) -> Manifest:
     """Make a manifest, an embedded store with its key, and an audit log in ``folder``, and return the manifest.
 
@@ -193,13 +236,13 @@ def initialise(
         folder: Where the manifest goes; the rest goes into ``.vantage-secrets/`` below it.
         environment: Which environment's secrets these are, such as ``production``.
         key_source: Where the key-encryption key is kept: ``file``, ``keyring`` or ``passphrase``.
-        passphrase: What the key is derived from, with ``passphrase``.
+        passphrase: Asks for what the key is derived from, with ``passphrase``.
 
     Raises:
         InvalidInputError: There is a manifest already, or the environment is not a name.
         StoreError: The store cannot be made.
     """
-    from vantage_secrets.audit import create_signing_key
+    from vantage_secrets.audit.checkpoint import create_signing_key
     from vantage_secrets.manifest import render_default
     from vantage_secrets.stores.embedded import create_embedded
 
@@ -225,14 +268,3 @@ def initialise(
     ).close()
     path.write_text(text)  # last: a manifest that is there means that all of it is there
     return load(path)
-
-
-def process_actor() -> str:
-    """Return who this process acts for, as ``user@host``; the user's number where it has no name."""
-    try:
-        import pwd
-
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except (ImportError, KeyError):
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}"

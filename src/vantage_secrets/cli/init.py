@@ -29,11 +29,9 @@ def init(
 ) -> None:
     """Make a manifest with Vantage's five secrets, an encrypted store with its key, and an audit log."""
     from vantage_secrets.bootstrap import STATE_FOLDER, initialise
-    from vantage_secrets.cli.write import prompt_for_value
 
-    passphrase = prompt_for_value("Passphrase", confirm=True) if key is KeySource.PASSPHRASE else None
     directory.mkdir(parents=True, exist_ok=True)
-    manifest = initialise(directory, environment=environment, key_source=key.value, passphrase=passphrase)
+    manifest = initialise(directory, environment=environment, key_source=key.value, passphrase=new_passphrase)
     place = directory / STATE_FOLDER
     print(
         f"Wrote {manifest.path.name} with {len(manifest.secrets)} secrets; the store and the audit log are in {place}/"
@@ -41,3 +39,10 @@ def init(
     if key is KeySource.FILE:
         say(f"Keep a copy of {place / 'key'} apart from the store: without it no value can be read, by anybody.")
     say("Next: vantage-secrets migrate import .env, or vantage-secrets set VANTAGE_API_KEY")
+
+
+def new_passphrase() -> str:
+    """Return the passphrase for a new key, typed twice and hidden."""
+    from vantage_secrets.cli.write import prompt_for_value
+
+    return prompt_for_value("Passphrase for the store", confirm=True).reveal_text()

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from vantage_secrets.secret import SecretReading, SecretVersion
 
 
+_DESCRIBED = (
+    *("key", "name", "purpose", "kind", "owner", "consumers", "state", "stages", "age", "due_at"),
+    *("oldest_at", "overlap_ends_at", "max_age", "grace", "store"),
+)
+
+
 def list_(
     context: typer.Context,
     prefix: Annotated[str, typer.Argument(help="Only names that begin so.", show_default=False)] = "",
@@ -98,21 +104,7 @@ def describe(context: typer.Context, name: NameArgument, as_json: JsonOption = F
         row = _status_row(found, now)
         row["purpose"] = spec.purpose
         row["store"] = workspace.store.url
-        order = (
-            "key",
-            "name",
-            "purpose",
-            "kind",
-            "owner",
-            "consumers",
-            "state",
-            "stages",
-            "age",
-            "due_at",
-            "oldest_at",
-        )
-        order += ("overlap_ends_at", "max_age", "grace", "store")
-        print_record({key: row[key] for key in order}, as_json=as_json)
+        print_record({key: row[key] for key in _DESCRIBED}, as_json=as_json)
 
 
 def history(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:

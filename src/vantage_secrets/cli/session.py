@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ NameArgument = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def prompt_for_passphrase() -> str:
+    """Return the store's passphrase as a person types it, hidden."""
+    from getpass import getpass
+
+    return getpass("Passphrase of the store: ")
+
+
 @contextmanager
 def session(context: typer.Context, words: str) -> Iterator[Workspace]:
     """Give the workspace that the manifest describes, and record how the command ended.
@@ -58,7 +66,8 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
     from vantage_secrets.audit.event import Action, Outcome
     from vantage_secrets.bootstrap import open_workspace
 
-    workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words)
+    prompt = prompt_for_passphrase if sys.stdin.isatty() else None
+    workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words, prompt=prompt)
     try:
         try:
             yield workspace

@@ -22,7 +22,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     verifier: ApiKeyVerifier
 
-    def do_POST(self) -> None:  # noqa: N802 - the server's own spelling
+    def do_POST(self) -> None:
         """Take one event: 202, or 401 when the key opens nothing."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         accepted = self.verifier.verify(KEY_NAME, self.headers.get("X-API-Key"))

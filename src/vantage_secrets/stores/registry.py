@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from vantage_secrets.errors import InvalidURLError
 from vantage_secrets.stores.contract import Store
 
 ENTRY_POINT_GROUP = "vantage_secrets.stores"
-"""Packages that bring a store register its opener here: ``(url, *, environment, options) -> Store``."""
+"""Packages that bring a store register its opener here: ``(url, *, environment, options, prompt) -> Store``."""
 
 
 def registered_schemes() -> dict[str, EntryPoint]:
@@ -17,13 +17,16 @@ def registered_schemes() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def open_store(url: str, *, environment: str, options: Mapping[str, str] | None = None) -> Store:
+def open_store(
+    url: str, *, environment: str, options: Mapping[str, str] | None = None, prompt: Callable[[], str] | None = None
+) -> Store:
     """Return the store that ``url`` names, opened.
 
     Args:
         url: ``SCHEME:…``; the rest is the store's own to read. Options may stand behind a ``?``.
         environment: Which environment's secrets it must hold, such as ``production``.
         options: Settings that are no part of the place, such as ``key_file``; each store documents its own.
+        prompt: Asks a person for a passphrase, where one can be asked.
 
     Raises:
         InvalidURLError: No store is registered for the scheme, or the store cannot read the rest.
@@ -36,12 +39,12 @@ def open_store(url: str, *, environment: str, options: Mapping[str, str] | None 
     if scheme == "embedded":  # Looking through all installed packages for entry points costs more than one read.
         from vantage_secrets.stores.embedded import open_embedded
 
-        return open_embedded(url, environment=environment, options=settings)
+        return open_embedded(url, environment=environment, options=settings, prompt=prompt)
     entry = registered_schemes().get(scheme) if separator else None
     if entry is None:
         known = ", ".join(sorted(registered_schemes()))
         raise InvalidURLError(f"No store is registered for '{scheme}:'.", hint=f"Use one of: {known}.")
-    opened: Store = entry.load()(url, environment=environment, options=settings)
+    opened: Store = entry.load()(url, environment=environment, options=settings, prompt=prompt)
     return opened
 
 

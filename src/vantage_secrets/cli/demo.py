@@ -1,0 +1,22 @@
+"""``demo``: the main job, start to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    directory: Annotated[Path, typer.Option(help="Where to make it; you can go on with it afterwards.")] = Path("demo"),
+    env_file: Annotated[
+        Path | None,
+        typer.Option(help="Your own .env, read and not changed; by default one is written.", show_default=False),
+    ] = None,
+) -> None:
+    """See the main job on real files: a .env moves in, an application reads it, a key rotates under load."""
+    from vantage_secrets.demo.story import tell
+
+    if not tell(directory, env_file).is_good:
+        raise typer.Exit(3)
