@@ -14,7 +14,7 @@ from vantage_secrets.client.freshness import CachedSecret, Freshness, random_fra
 from vantage_secrets.client.readings import ClientEvent, ClientReading, ClientStats
 from vantage_secrets.client.refresher import Refresher
 from vantage_secrets.client.tally import Tally
-from vantage_secrets.client.validation import JOIN_SECONDS, LookGate, accepts
+from vantage_secrets.client.validation import JOIN_SECONDS, LookGate, RecentFailures, accepts
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import StoreUnavailableError, UnknownSecretError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretValue
@@ -77,6 +77,7 @@ class SecretClient:
         self._cache = SecretCache(store, _spellings(self.aliases), self._freshness, self._tally, self._changes)
         self.fresh_values = self._cache.fresh_values
         self._looks = LookGate(monotonic)
+        self._failures = RecentFailures(monotonic)
         self._is_background = background
         self._refresher = Refresher(self)
         self._is_closed = False
@@ -168,7 +169,7 @@ class SecretClient:
             return self._judged(False)
         self._cache.want_previous(canonical)
         self._renew_if_older(canonical, max_age)
-        cached = self._obtain(canonical)
+        cached = self._obtain_to_validate(canonical)
         self._cache.note_use(cached)
         return self._judged(self._accepts(cached, candidate) or self._accepts_after_a_look(cached, candidate))
 
@@ -262,6 +263,14 @@ class SecretClient:
         cached = self._cache.obtain(name)
         self._start_refreshing()
         return cached
+
+    def _obtain_to_validate(self, name: SecretName) -> CachedSecret:
+        self._failures.raise_recent(name)
+        try:
+            return self._obtain(name)
+        except VantageSecretsError as exc:
+            self._failures.remember(name, exc)
+            raise
 
     def _start_refreshing(self) -> None:
         if self._is_background:

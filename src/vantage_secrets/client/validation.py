@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vantage_secrets.client.freshness import CachedSecret
+from vantage_secrets.errors import VantageSecretsError
 from vantage_secrets.secret import SecretName, Stage
 
 LOOK_EVERY_SECONDS: Final = 1.0
@@ -42,6 +43,34 @@ class LookGate:
                 return False
             self._closed_until[name] = self._monotonic() + LOOK_EVERY_SECONDS
             return True
+
+
+class RecentFailures:
+    """Remembers for a second why a secret could not be obtained, so that a flood of keys does not ask again and again.
+
+    Args:
+        monotonic: Seconds that never run backwards.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        """Remember nothing yet."""
+        self._monotonic = monotonic
+        self._failures: dict[SecretName, tuple[float, VantageSecretsError]] = {}
+
+    def remember(self, name: SecretName, error: VantageSecretsError) -> None:
+        """Remember ``error`` from now on."""
+        self._failures[name] = (self._monotonic(), error)
+
+    def raise_recent(self, name: SecretName) -> None:
+        """Raise the error that was remembered within the last second, if there was one.
+
+        Raises:
+            VantageSecretsError: That one.
+        """
+        since, error = self._failures.get(name, (0.0, None))
+        if error is not None and self._monotonic() < since + LOOK_EVERY_SECONDS:
+            raise error.with_traceback(None)  # Else every raise would make the traceback longer.
+        self._failures.pop(name, None)
 
 
 def accepts(cached: CachedSecret, candidate: str, now: datetime, grace: timedelta) -> bool:
