@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Words after the program's name; by default those of this process.
     """
-    from vantage_secrets.cli.failure import Failure, forbid_core_dumps, report
+    from vantage_secrets.cli.failure import forbid_core_dumps, report
 
     forbid_core_dumps()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -24,5 +24,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         app(args=words, prog_name="vantage-secrets")
-    except Failure.reported as error:
+    except (Exception, KeyboardInterrupt) as error:
         sys.exit(report(error, show_traceback="--debug" in words))

@@ -44,22 +44,22 @@ def options(
     context.obj = GlobalOptions(manifest=manifest)
 
 
-SECRETS, CHANGE, USE, MORE = "Secrets", "Change", "Use", "More"
+START, LOOK, CHANGE, USE, MORE = "Start", "Look", "Change", "Use", "More"
 
-app.command("init", rich_help_panel=CHANGE)(init.init)
-app.command("list", rich_help_panel=SECRETS)(read.list_)
-app.command("status", rich_help_panel=SECRETS)(read.status)
-app.command("describe", rich_help_panel=SECRETS)(read.describe)
-app.command("history", rich_help_panel=SECRETS)(read.history)
-app.command("get", rich_help_panel=SECRETS)(read.get)
+app.command("init", rich_help_panel=START)(init.init)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=START)
+app.command("demo", rich_help_panel=START)(demo.demo)
+app.command("list", rich_help_panel=LOOK)(read.list_)
+app.command("status", rich_help_panel=LOOK)(read.status)
+app.command("describe", rich_help_panel=LOOK)(read.describe)
+app.command("history", rich_help_panel=LOOK)(read.history)
+app.command("get", rich_help_panel=USE)(read.get)
+app.command(
+    "run", rich_help_panel=USE, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}
+)(run.run)
 app.command("set", rich_help_panel=CHANGE)(write.set_)
 app.command("rotate", rich_help_panel=CHANGE)(rotate.rotate)
 app.command("copy", rich_help_panel=CHANGE)(copy.copy)
 app.command("delete", rich_help_panel=CHANGE)(write.delete)
-app.command(
-    "run", rich_help_panel=USE, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}
-)(run.run)
-app.add_typer(migrate.app, name="migrate", rich_help_panel=CHANGE)
 app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
 app.add_typer(store.app, name="store", rich_help_panel=MORE)
-app.command("demo", rich_help_panel=MORE)(demo.demo)

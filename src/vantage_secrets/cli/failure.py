@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from enum import IntEnum
-from typing import ClassVar
 
 from vantage_secrets import errors
 from vantage_secrets.errors import VantageSecretsError
@@ -56,10 +55,7 @@ _CODES: tuple[tuple[type[VantageSecretsError], ExitCode], ...] = (
 )
 
 
-class Failure:
-    """What :func:`report` knows how to tell."""
-
-    reported: ClassVar[tuple[type[BaseException], ...]] = (VantageSecretsError, KeyboardInterrupt, BrokenPipeError)
+DEBUG_HINT = "Run it again with --debug in front of the command to see where."
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
@@ -75,18 +71,31 @@ def report(error: BaseException, *, show_traceback: bool) -> int:
         # The reader of our output has left, as `head` does: nothing to say, and nothing more to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    if show_traceback and isinstance(error, VantageSecretsError):
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if show_traceback:
         import traceback
 
-        # SECURITY: no local variables; those may hold values.
+        # SECURITY: without local variables; those may hold values.
         traceback.print_exception(error, file=sys.stderr)
-    if isinstance(error, VantageSecretsError):
-        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        red, dim, plain = ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") if colour else ("", "", "")
-        print(f"{red}error[{error.code}]:{plain} {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"{dim}hint:{plain} {error.hint}", file=sys.stderr)
+    code, message, hint = _words_for(error)
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    red, cyan, plain = ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") if colour else ("", "", "")
+    print(f"{red}error[{code}]:{plain} {message}", file=sys.stderr)
+    if hint:
+        print(f"{cyan}hint:{plain} {hint}", file=sys.stderr)
     return exit_code_of(error)
+
+
+def _words_for(error: BaseException) -> tuple[str, str, str]:
+    """Return code, message and hint."""
+    if isinstance(error, VantageSecretsError):
+        return error.code, error.message, error.hint
+    if isinstance(error, OSError):
+        place = f"'{error.filename}': " if error.filename else ""
+        return "system", f"{place}{error.strerror or type(error).__name__}.", ""
+    # SECURITY: the text of an error that is not ours may hold anything, so only its type is shown.
+    return "internal", f"An unexpected {type(error).__name__}; this is a fault of vantage-secrets.", DEBUG_HINT
 
 
 def forbid_core_dumps() -> None:

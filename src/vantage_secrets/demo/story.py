@@ -22,7 +22,7 @@ from vantage_secrets.demo.telling import Teller
 from vantage_secrets.errors import DeliveryError, SecretNotFoundError
 from vantage_secrets.manifest import FILE_NAME, Manifest, load
 from vantage_secrets.migration.dotenv import read_dotenv
-from vantage_secrets.migration.importer import ImportPlan, plan_import, run_import
+from vantage_secrets.migration.importer import ImportAction, ImportPlan, plan_import, run_import
 from vantage_secrets.secret import SecretReading, SecretValue
 
 GRACE = timedelta(seconds=2)
@@ -30,6 +30,13 @@ REFRESH = timedelta(milliseconds=500)
 """The demo's overlap, and how often its applications look for a new version; real ones are hours and minutes."""
 
 REFUSED = 401
+
+_UNTOUCHED = {
+    ImportAction.UNCHANGED: "in the store already",
+    ImportAction.REPLACE: "the store has a newer value, which stays",
+    ImportAction.OUTDATED: "the store has a newer value, which stays",
+    ImportAction.CONFIGURATION: "no secret; stays where it is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +127,8 @@ def _import(workspace: Workspace, file: Path, teller: Teller) -> ImportPlan:
     result = run_import(plan, workspace.store, introduce=workspace.introduce)
     for outcome in result.outcomes:
         row = outcome.row
-        became = f"version {outcome.version.id}" if outcome.version else f"{row.action}; nothing written"
-        teller.note(f"{row.key:<28} {row.name or '-':<34} {became}")
+        became = f"version {outcome.version.id}" if outcome.version else _UNTOUCHED.get(row.action, row.action)
+        teller.note(f"{row.key:<28} {str(row.name or '-'):<34} {became}")
     return plan
 
 
