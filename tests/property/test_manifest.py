@@ -25,7 +25,6 @@ PATH = Path("m.toml")
 # One value of each kind that some key might take, and neighbours of those that it takes.
 VALUES = st.one_of(
     st.sampled_from(
-        # fmt: off
         [
             "",
             " ",
@@ -60,7 +59,6 @@ VALUES = st.one_of(
             "a\x9bb",
             "ü",
         ]
-        # fmt: on
     ),
     st.booleans(),
     st.integers(-1, 2_000_000_000),
