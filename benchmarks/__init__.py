@@ -1,0 +1,1 @@
+"""Every bar of speed, measured beside its peer in one run: ``python -m benchmarks``."""
