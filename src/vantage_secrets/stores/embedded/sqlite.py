@@ -218,6 +218,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise _meaning(exc, path) from exc
+    except UnicodeDecodeError:  # The message of an error about a damaged schema quotes the damaged bytes.
+        raise StoreIntegrityError(f"{path} is damaged: its schema is not what was written.") from None
     except OSError as exc:
         raise _meaning_of_system_error(exc, path) from exc
 
