@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     "7 unavailable, 8 integrity, 130 interrupted. 'run' ends with the program's own.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,  # plain text when piped, and a third of the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -22,7 +22,10 @@ def copy(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy secrets from one store to another, read back and compared. Interrupted and run again, it finishes."""
+    """Copy secrets from one store to another, read back and compared.
+
+    Interrupted and run again, it finishes.
+    """
     from vantage_secrets.migration.copying import copy_secrets
 
     with session(context, f"copy {' '.join(names or [])}".strip()) as workspace:

@@ -15,7 +15,11 @@ def demo(
         typer.Option(help="Your own .env, read and not changed; by default one is written.", show_default=False),
     ] = None,
 ) -> None:
-    """See the main job on real files: a .env moves in, an application reads it, a key rotates under load."""
+    """See the main job on real files, with a rotation under load.
+
+    A .env moves into the store, an application reads it, a key rotates while requests flow, and every
+    access is in the audit log.
+    """
     from vantage_secrets.demo.story import tell
 
     if not tell(directory, env_file).is_good:

@@ -27,7 +27,10 @@ def init(
         typer.Option(help="Where the key-encryption key is kept: a file, the system's keyring, a passphrase."),
     ] = KeySource.FILE,
 ) -> None:
-    """Make a manifest with Vantage's five secrets, an encrypted store with its key, and an audit log."""
+    """Make a manifest, an encrypted store with its key, an audit log.
+
+    The manifest names the five secrets of Vantage; all else is made in .vantage-secrets/ beside it.
+    """
     from vantage_secrets.bootstrap import STATE_FOLDER, initialise
 
     directory.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,9 @@ def import_(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a .env file's secrets into the store: shown by name, written, read back, compared; never a value.
+    """Bring a .env file's secrets into the store, compared, never shown.
+
+    They are shown by name, written, read back and compared.
 
     Run it again at any time: what is there already is not written again.
     """

@@ -44,7 +44,10 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each secret's age, due date, stages and owner, and the oldest value that still opens the door."""
+    """Show age, due date, stages, owner and the oldest live value.
+
+    The oldest live value is the oldest one that still opens the door.
+    """
     from vantage_secrets.rotation.status import ACTIONABLE, status_of
 
     with session(context, "status") as workspace:
@@ -94,7 +97,7 @@ def _next_action(item: SecretStatus) -> str:
 
 
 def describe(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show what the manifest and the store know of one secret, without its value."""
+    """Show what is known of one secret, without its value."""
     from vantage_secrets.rotation.status import status_of
 
     with session(context, f"describe {name}") as workspace:
@@ -140,7 +143,10 @@ def get(
     field: Annotated[str | None, typer.Option(help="One named field of the value.", show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a secret's value to standard output, exactly; to a terminal only with --reveal."""
+    """Write a value to standard output; on a terminal with --reveal.
+
+    The bytes are exact: no newline is added where the output is piped.
+    """
     from vantage_secrets.errors import InvalidInputError
     from vantage_secrets.secret import Stage
 

@@ -35,9 +35,9 @@ def run(
         typer.Option("--env", help="As environment variables instead of files; others of this user can read those."),
     ] = False,
 ) -> None:
-    """Run a program with secrets as files in memory: NAME_FILE names each, VANTAGE_SECRETS_DIR their folder.
+    """Run a program with its secrets as files in memory.
 
-    By default it gets every secret of the manifest that the store holds. Ends with the program's exit code.
+    NAME_FILE names each file, VANTAGE_SECRETS_DIR their folder. By default it gets every secret of the manifest that the store holds. Ends with the program's exit code.
     """
     from vantage_secrets.delivery.run import run_with_environment, run_with_files
 

@@ -16,7 +16,7 @@ app = typer.Typer(help="Look at the store, make another one, replace its key.", 
 
 @app.command("show")
 def show(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show where the store is, whose secrets it holds, and what it can do."""
+    """Show where the store is and what it can do."""
     with session(context, "store show") as workspace:
         store = workspace.store
         record = {
@@ -37,7 +37,7 @@ def create(
     ] = None,
     key: Annotated[KeySource, typer.Option(help="Where its key-encryption key is kept.")] = KeySource.FILE,
 ) -> None:
-    """Make another embedded store for the manifest's environment, such as a copy's destination."""
+    """Make another embedded store, such as a copy's destination."""
     from vantage_secrets.stores.embedded import create_embedded
 
     with session(context, f"store create {path.name}") as workspace:
@@ -68,7 +68,10 @@ def rotate_key(
         ),
     ] = None,
 ) -> None:
-    """Replace the store's key-encryption key. No value is written anew; killed in the middle, the store still opens."""
+    """Replace the store's key-encryption key.
+
+    No value is written anew; killed in the middle, the store still opens.
+    """
     with session(context, "store rotate-key") as workspace:
         source = key.value if key else None
         key_id = workspace.rotate_store_key(key_source=source, key_file=key_file, passphrase=new_passphrase)

@@ -38,7 +38,9 @@ def set_(
     ] = Shape.TEXT,
     as_json: JsonOption = False,
 ) -> None:
-    """Store a value that you bring: from a hidden prompt, standard input or a file, never from an argument.
+    """Store a value from a prompt, standard input or a file.
+
+    Never from an argument: those can be seen by every user of the machine.
 
     An API key goes through the steps of a rotation: the old one still works for its grace.
     """
