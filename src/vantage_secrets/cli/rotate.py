@@ -33,9 +33,10 @@ def rotate(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a credential: old and new overlap, then the old one dies.
+    """Replace a credential: old and new overlap, then the old dies.
 
-    The steps: create, install, verify, promote, converge, revoke, verify-refused, retire. Old and new both work until the grace has passed. Run it again at any time: it goes on where it stopped.
+    The steps: create, install, verify, promote, converge, revoke, verify-refused, retire. Old and new both
+    work until the grace has passed. Run it again at any time: it goes on where it stopped.
     """
     from vantage_secrets.clock import parse_duration
 

@@ -37,7 +37,8 @@ def run(
 ) -> None:
     """Run a program with its secrets as files in memory.
 
-    NAME_FILE names each file, VANTAGE_SECRETS_DIR their folder. By default it gets every secret of the manifest that the store holds. Ends with the program's exit code.
+    NAME_FILE names each file, VANTAGE_SECRETS_DIR their folder. By default it gets every secret of the manifest
+    that the store holds. Ends with the program's exit code.
     """
     from vantage_secrets.delivery.run import run_with_environment, run_with_files
 
