@@ -63,8 +63,8 @@ def print_rows(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+    for number, heading in enumerate(columns.values()):
+        table.add_column(heading, overflow="fold", no_wrap=number == 0)  # what a line is about stays in one piece
     for row in rows:
         words = [_human(row.get(key)) for key in columns]
         table.add_row(*(Text(word, style=STYLES.get(word, "")) for word in words))

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from vantage_secrets.secret import SecretReading, SecretVersion
 
 
+_STATUS_PIPED = dict.fromkeys(("key", "state", "age", "due_at", "stages", "oldest_at", "owner"), "")
+_STATUS_AT_TERMINAL = {
+    "key": "Secret",
+    "state": "State",
+    "age": "Age",
+    "oldest_age": "Oldest live",
+    "due_in": "Due in",
+    "stages": "Stages",
+    "owner": "Owner",
+}
+
 _DESCRIBED = (
     *("key", "name", "purpose", "kind", "owner", "consumers", "state", "stages", "age", "due_at"),
     *("oldest_at", "overlap_ends_at", "max_age", "grace", "store"),
@@ -54,15 +65,7 @@ def status(
         manifest, now = workspace.manifest, workspace.clock()
         required = frozenset(spec.key for spec in manifest.required_secrets())
         found = list(status_of(manifest.secrets, workspace.store, required=required, now=now))
-        columns = {
-            "key": "Secret",
-            "state": "State",
-            "age": "Age",
-            "due_at": "Due (UTC)",
-            "stages": "Stages",
-            "oldest_at": "Oldest that opens (UTC)",
-            "owner": "Owner",
-        }
+        columns = _STATUS_AT_TERMINAL if is_terminal() else _STATUS_PIPED
         print_rows(columns, (_status_row(item, now) for item in found), as_json=as_json)
         urgent = [item for item in found if item.state in ACTIONABLE]
         if not as_json and is_terminal():
@@ -82,8 +85,10 @@ def _status_row(item: SecretStatus, now: datetime) -> dict[str, Any]:
         "state": item.state,
         "age": now - situation.current.created_at if situation.current else None,
         "due_at": item.due_at,
+        "due_in": item.due_at - now if item.due_at else None,
         "stages": [f"{stage} {version.id}" for stage, version in standing if version],
         "oldest_at": item.oldest_at,
+        "oldest_age": now - item.oldest_at if item.oldest_at else None,
         "overlap_ends_at": item.overlap_ends_at,
         "owner": spec.owner,
         "consumers": spec.consumers,
