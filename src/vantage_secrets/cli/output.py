@@ -62,7 +62,7 @@ def print_rows(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for number, heading in enumerate(columns.values()):
         table.add_column(heading, overflow="fold", no_wrap=number == 0)  # what a line is about stays in one piece
     for row in rows:
@@ -131,7 +131,7 @@ def _human(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
     if isinstance(value, timedelta):
-        return format_duration(value, parts=2)
+        return format_duration(value, parts=1)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_human(item) for item in value)
     return _plain(value)
