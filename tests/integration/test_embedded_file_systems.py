@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,25 +12,21 @@ from pathlib import Path
 import pytest
 
 from tests.canary import canary
-from vantage_secrets.errors import StoreFullError, StoreReadOnlyError, StoreUnavailableError, VersionRetiredError
+from vantage_secrets.errors import StoreFullError, StoreReadOnlyError, VersionRetiredError
 from vantage_secrets.secret import SecretName, SecretValue, Stage
 from vantage_secrets.stores.embedded import EmbeddedStore, create_embedded, open_embedded
 
 NAME = SecretName("disk/api-key")
 ROOT = Path(__file__).parents[2]
+MODULE = "tests.integration.test_embedded_file_systems"
 
 
-def _run(scenario: str, folder: Path, size: str = "4m") -> None:
+def _run(scenario: str, folder: Path) -> None:
     """Run a scenario of this module in a namespace where ``folder`` is a small file system of its own."""
-    steps = f'mount -t tmpfs -o size={size},mode=700 tmpfs "$1" && exec "$2" -m {__name__} "$3" "$1"'
-    command = ["unshare", "-rm", "sh", "-c", steps, "sh", str(folder), sys.executable, scenario]
+    steps = 'mount -t tmpfs -o size=4m,mode=700 tmpfs "$1" && exec "$2" -m "$3" "$4" "$1"'
+    command = ["unshare", "-rm", "sh", "-c", steps, "sh", str(folder), sys.executable, MODULE, scenario]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("scenario", ["full", "full_when_opened", "read_only", "read_only_with_log"])
-def test_the_store_survives(tmp_path: Path, scenario: str) -> None:
-    _run(scenario, tmp_path)
 
 
 def _create(folder: Path) -> tuple[EmbeddedStore, SecretValue]:
@@ -116,15 +113,36 @@ def read_only(folder: Path) -> None:
         ):
             _assert_raises(StoreReadOnlyError, call)
     assert (folder / "secrets.db").read_bytes() == before
-    _assert_raises(StoreUnavailableError, lambda: create_embedded(folder / "b.db", environment="test"))
+    _assert_raises(
+        StoreReadOnlyError, lambda: create_embedded(folder / "b.db", environment="test", key_file=folder / "key")
+    )
 
 
 def read_only_with_log(folder: Path) -> None:
-    """What a killed writer left in the log is read too."""
-    child = f"import os; from {__name__} import *; _create(Path({str(folder)!r})); os._exit(0)"
-    raise NotImplementedError(child)
+    """What a writer that was killed left in the log is read too."""
+    store, _value = _create(folder)
+    store.close()
+    newest = SecretValue(canary())
+    child = os.fork()
+    if child == 0:
+        killed = _open(folder)
+        killed._database._settle = lambda connection: os._exit(0)  # type: ignore[method-assign]
+        killed.stage(NAME, newest, "second")
+    os.waitpid(child, 0)
+    assert (folder / "secrets.db-wal").stat().st_size > 0
+    _remount_read_only(folder)
+    with _open(folder) as frozen:
+        assert frozen.read(NAME, stage=Stage.PENDING).value == newest
+        _assert_raises(StoreReadOnlyError, lambda: frozen.promote(NAME, "2", expect_current="1"))
+
+
+SCENARIOS = {scenario.__name__: scenario for scenario in (full, full_when_opened, read_only, read_only_with_log)}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_store_survives(tmp_path: Path, scenario: str) -> None:
+    _run(scenario, tmp_path)
 
 
 if __name__ == "__main__":
-    __name__ = "tests.integration.test_embedded_file_systems"
-    {"full": full, "full_when_opened": full_when_opened, "read_only": read_only}[sys.argv[1]](Path(sys.argv[2]))
+    SCENARIOS[sys.argv[1]](Path(sys.argv[2]))

@@ -63,7 +63,8 @@ class Database:
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._frozen_state: tuple[int, ...] | None = None
+        self._frozen_state: tuple[int, ...] = ()
+        self._refuses: type[StoreError] | None = None
         self._identity: tuple[int, int] | None = None
         self._closed = False
         with self.reading():
@@ -80,6 +81,8 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection inside a write transaction, which is undone when the block raises."""
         with self.reading() as connection:
+            if self._refuses is not None:
+                connection = self._thawed()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -95,20 +98,27 @@ class Database:
         """Close the connection; safe to repeat."""
         with self._lock:
             self._closed = True
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._disconnect()
 
     def _connected(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreUnavailableError("The store is closed.", hint="Open it again.")
         self._check_identity()
-        if self._connection is not None and self._frozen_state not in (None, self._state()):
-            self._connection.close()  # SQLite does not look for changes in a file that it was told is immutable.
-            self._connection = None
+        if self._refuses is not None and self._frozen_state != self._state():
+            self._disconnect()  # SQLite does not look for changes in a file that it was told is immutable.
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
+
+    def _thawed(self) -> sqlite3.Connection:
+        """Return a connection that can write; there may be room, or the right to, where there was none."""
+        self._disconnect()
+        connection = self._connected()
+        if self._refuses is StoreFullError:
+            raise _full(self.path)
+        if self._refuses is not None:  # SQLite would notice only at the first change.
+            raise StoreReadOnlyError(f"{self.path} takes no writes.")
+        return connection
 
     def _check_identity(self) -> None:
         """Return when the path still names the file that was opened; one that was moved away is not to be used."""
@@ -126,11 +136,25 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
             check_private(Path(f"{self.path}{suffix}"))
-        query = "mode=rw"
-        self._frozen_state = None
         if self._is_read_only():
-            query = "mode=ro" if self._wal_bytes() else "immutable=1"
-            self._frozen_state = self._state()
+            return self._frozen("mode=ro" if self._wal_bytes() else "immutable=1", StoreReadOnlyError)
+        self._refuses = None
+        try:
+            return self._open("mode=rw")
+        except sqlite3.Error as exc:
+            # With no room for its shared memory SQLite cannot even read. That there is none, and no log, means
+            # that no other process has the store open: it may be read as it is.
+            is_alone = not Path(f"{self.path}-shm").exists() and not self._wal_bytes()
+            if is_alone and isinstance(_meaning(exc, self.path), StoreFullError):
+                return self._frozen("immutable=1", StoreFullError)
+            raise
+
+    def _frozen(self, query: str, refuses: type[StoreError]) -> sqlite3.Connection:
+        self._frozen_state = self._state()
+        self._refuses = refuses
+        return self._open(query)
+
+    def _open(self, query: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?{query}",
             uri=True,
@@ -144,6 +168,11 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LENGTH_MAX)

@@ -98,7 +98,7 @@ class EmbeddedStore(Store):
         self.environment = environment
         self._places = places
         self._clock = clock
-        self._names_seen_at: int | None = None
+        self._names_seen_at: tuple[sqlite3.Connection, int] | None = None
         self._database = Database(path, busy_seconds)
         try:
             with self._database.reading() as connection:
@@ -227,8 +227,8 @@ class EmbeddedStore(Store):
             EncryptionKeyError: The new key is the old one, or cannot be kept where it should be.
             StoreReadOnlyError: The store takes no writes.
         """
-        with self._database.reading() as connection:
-            source = parse_source(key_source or self._header(connection)[0].key_source)
+        with self._writing() as (_connection, header):  # Before a key is made: can the store be written at all?
+            source = parse_source(key_source or header.key_source)
         in_place = self._places.key_file if source is KeySource.FILE and key_file is None else None
         with translated(self.path):
             new = make_key_beside(in_place) if in_place else make_key(source, key_file, passphrase)
@@ -345,7 +345,8 @@ class EmbeddedStore(Store):
         A damaged name or index would make a secret look absent. The result holds for as long as no other
         process commits (SQLite's ``data_version``); our own commits keep it true.
         """
-        (seen_at,) = connection.execute("PRAGMA data_version").fetchone()
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        seen_at = (connection, version)  # The number means something within one connection only.
         if seen_at == self._names_seen_at:
             return
         with _snapshot(connection):
