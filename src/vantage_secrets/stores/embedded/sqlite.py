@@ -142,10 +142,9 @@ class Database:
         try:
             return self._open("mode=rw")
         except sqlite3.Error as exc:
-            # With no room for its shared memory SQLite cannot even read. That there is none, and no log, means
-            # that no other process has the store open: it may be read as it is.
-            is_alone = not Path(f"{self.path}-shm").exists() and not self._wal_bytes()
-            if is_alone and isinstance(_meaning(exc, self.path), StoreFullError):
+            # With no room for its shared memory SQLite cannot even read. With an empty log the file is whole, and
+            # may be read as it is; when another process writes, its state changes and we connect anew.
+            if isinstance(_meaning(exc, self.path), StoreFullError) and not self._wal_bytes():
                 return self._frozen("immutable=1", StoreFullError)
             raise
 
