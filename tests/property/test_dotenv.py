@@ -84,7 +84,11 @@ def test_a_well_formed_file_reads_as_python_dotenv_reads_it(raw: bytes) -> None:
     assert ours(read_dotenv(raw)) == expected
 
 
-ROUGH = st.text(st.sampled_from("AB= #'\"\\\n\r$x{}:-\t"), max_size=25)
+# A quoted name over several lines is the one listed difference that such texts would meet by chance.
+NAME_OVER_LINES = re.compile(r"(?:^|[\r\n])\s*'[^'\r\n]*[\r\n]")
+ROUGH = st.text(st.sampled_from("AB= #'\"\\\n\r$x{}:-\t"), max_size=25).filter(
+    lambda text: NAME_OVER_LINES.search(text) is None
+)
 
 
 @given(ROUGH)

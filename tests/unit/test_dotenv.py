@@ -175,6 +175,14 @@ def test_difference_a_name_that_is_no_environment_variable_is_a_problem() -> Non
     assert [problem.line for problem in file.problems] == [1, 2, 3, 5]
 
 
+def test_difference_a_quoted_name_does_not_go_on_below_its_line() -> None:
+    raw = b"'A\nB=1'=2\nC=3\n"
+    assert theirs(raw) == {"A\nB=1": "2", "C": "3"}
+    file = read_dotenv(raw)
+    assert values(file) == {"B": "1'=2", "C": "3"}
+    assert [problem.line for problem in file.problems] == [1]
+
+
 @pytest.mark.parametrize("mark", ["'", '"'])
 def test_difference_a_quote_without_end_is_an_error_on_the_line_where_it_begins(mark: str) -> None:
     raw = f"A=1\nB={mark}x\ny\nC=2\n".encode()
