@@ -21,8 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     forbid_core_dumps()
     words = list(sys.argv[1:] if arguments is None else arguments)
     from vantage_secrets.cli.app import app
+    from vantage_secrets.cli.session import GlobalOptions
 
+    options = GlobalOptions()
     try:
-        app(args=words, prog_name="vantage-secrets")
+        # Not standalone: Typer's own way of ending would print boxes, and would repeat what was typed.
+        code = app(args=words, prog_name="vantage-secrets", standalone_mode=False, obj=options)
+        sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        sys.exit(report(error, show_traceback="--debug" in words))
+        sys.exit(report(error, show_traceback=options.debug))
+    sys.exit(code if isinstance(code, int) else 0)

@@ -34,7 +34,7 @@ def options(
             show_default=False,
         ),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,  # noqa: ARG001 - read by main()
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
 ) -> None:
     """Take the options that stand before the command."""
@@ -43,7 +43,8 @@ def options(
 
         print(f"vantage-secrets {__version__}")
         raise typer.Exit
-    context.obj = GlobalOptions(manifest=manifest)
+    given = context.ensure_object(GlobalOptions)
+    given.manifest, given.debug = manifest, debug
 
 
 START, LOOK, CHANGE, USE, MORE = "Start", "Look", "Change", "Use", "More"

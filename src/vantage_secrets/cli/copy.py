@@ -17,7 +17,7 @@ def copy(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Only these; all by default.", autocompletion=complete_name, show_default=False
+            metavar="NAME", help="Only these; all by default.", autocompletion=complete_name, show_default=False
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -28,7 +28,8 @@ def copy(
     """
     from vantage_secrets.migration.copying import copy_secrets
 
-    with session(context, f"copy {' '.join(names or [])}".strip()) as workspace:
+    words = ["copy", *(names or []), "--from", _place(source), "--to", _place(destination)]
+    with session(context, " ".join(words)) as workspace:
         with workspace.open_store(source) as from_store, workspace.open_store(destination) as to_store:
             chosen = [workspace.manifest.find(name).name for name in names or []] or list(from_store.list())
             rows = [
@@ -41,3 +42,9 @@ def copy(
             as_json=as_json,
             empty="Nothing to copy.",
         )
+
+
+def _place(url: str) -> str:
+    """Return the URL as the audit log may hold it: without what stands before ``@`` and behind ``?``."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

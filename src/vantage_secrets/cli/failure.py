@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import typer
 
 from vantage_secrets import errors
 from vantage_secrets.errors import VantageSecretsError
+
+if TYPE_CHECKING:
+    from vantage_secrets.audit.event import Outcome
 
 
 class ExitCode(IntEnum):
@@ -58,11 +65,35 @@ _CODES: tuple[tuple[type[VantageSecretsError], ExitCode], ...] = (
 DEBUG_HINT = "Run it again with --debug in front of the command to see where."
 
 
-def exit_code_of(error: BaseException) -> ExitCode:
+def exit_code_of(error: BaseException) -> int:
     """Return the exit code that ``error`` ends a command with."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return ExitCode.OK
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, typer.Abort):
+        return ExitCode.NEGATIVE
+    if _is_usage_error(error):
+        return ExitCode.USAGE
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILED)
+
+
+def ending_of(error: BaseException) -> tuple[Outcome, str]:
+    """Return what the audit log says of a command that ended with ``error``: the outcome and a code."""
+    from vantage_secrets.audit.event import Outcome
+
+    code = exit_code_of(error)
+    outcomes = {
+        ExitCode.OK: Outcome.SUCCESS,
+        ExitCode.NEGATIVE: Outcome.SUCCESS,  # the command did its work; the answer is no
+        ExitCode.DENIED: Outcome.DENIED,
+        ExitCode.ABSENT: Outcome.ABSENT,
+    }
+    if isinstance(error, typer.Exit):
+        return outcomes.get(ExitCode(code), Outcome.FAILED), ""
+    return outcomes.get(ExitCode(code), Outcome.FAILED), _words_for(error)[0]
 
 
 def report(error: BaseException, *, show_traceback: bool) -> int:
@@ -73,6 +104,9 @@ def report(error: BaseException, *, show_traceback: bool) -> int:
         return ExitCode.OK
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _tell(str(error).rstrip())
+        return ExitCode.USAGE
     if show_traceback:
         import traceback
 
@@ -81,21 +115,53 @@ def report(error: BaseException, *, show_traceback: bool) -> int:
     code, message, hint = _words_for(error)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     red, cyan, plain = ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") if colour else ("", "", "")
-    print(f"{red}error[{code}]:{plain} {message}", file=sys.stderr)
+    _tell(f"{red}error[{code}]:{plain} {message}")
     if hint:
-        print(f"{cyan}hint:{plain} {hint}", file=sys.stderr)
+        _tell(f"{cyan}hint:{plain} {hint}")
     return exit_code_of(error)
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it; the exit code still says how it ended
+        print(text, file=sys.stderr)
 
 
 def _words_for(error: BaseException) -> tuple[str, str, str]:
     """Return code, message and hint."""
     if isinstance(error, VantageSecretsError):
         return error.code, error.message, error.hint
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "Stopped from the keyboard.", ""
+    if isinstance(error, typer.Abort):
+        return "declined", "Nothing was changed.", ""
+    if _is_usage_error(error):
+        return _words_for_usage(error)
     if isinstance(error, OSError):
         place = f"'{error.filename}': " if error.filename else ""
         return "system", f"{place}{error.strerror or type(error).__name__}.", ""
     # SECURITY: the text of an error that is not ours may hold anything, so only its type is shown.
     return "internal", f"An unexpected {type(error).__name__}; this is a fault of vantage-secrets.", DEBUG_HINT
+
+
+def _is_usage_error(error: BaseException) -> bool:
+    """Return whether Typer could not make sense of the command line; its class moved between Typer's releases."""
+    return any(kind.__name__ == "UsageError" for kind in type(error).__mro__)
+
+
+def _words_for_usage(error: BaseException) -> tuple[str, str, str]:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "vantage-secrets"
+    message = str(getattr(error, "format_message", error.__str__)())
+    if "unexpected extra argument" in message:
+        # SECURITY: a value may have been typed there, in the hope that it is taken; it is not repeated.
+        message = f"'{command}' takes fewer arguments."
+        if command.endswith(" set"):
+            message = "A value is never taken from an argument: other users of this machine can read those."
+            return "usage", message, "It may stand in your shell's history now. Leave it out, and you are asked for it."
+    hint = f"Run '{command} --help' to see what it takes."
+    if getattr(error, "option_name", "") == "--debug":
+        hint = f"--debug stands in front of the command: vantage-secrets --debug {command.partition(' ')[2]}".rstrip()
+    return "usage", message, hint
 
 
 def forbid_core_dumps() -> None:

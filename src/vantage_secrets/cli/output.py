@@ -126,7 +126,7 @@ def _plain(value: object) -> str:
 
 
 def _human(value: object) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", (), []):
         return "-"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"

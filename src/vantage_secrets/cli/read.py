@@ -32,6 +32,8 @@ _DESCRIBED = (
     *("oldest_at", "overlap_ends_at", "max_age", "grace", "store"),
 )
 
+_FIRST = "vantage-secrets migrate import .env"
+
 
 def list_(
     context: typer.Context,
@@ -43,9 +45,8 @@ def list_(
         keys = {spec.name: spec.key for spec in workspace.manifest.secrets}
         rows = ({"name": str(name), "key": keys.get(name)} for name in workspace.store.list(prefix))
         columns = {"name": "Name", "key": "Environment variable"} if is_terminal() else {"name": "Name"}
-        print_rows(
-            columns, rows, as_json=as_json, empty="The store is empty. Next: vantage-secrets migrate import .env"
-        )
+        nothing = f"No name begins with '{prefix}'." if prefix else f"The store is empty. Next: {_FIRST}"
+        print_rows(columns, rows, as_json=as_json, empty=nothing)
 
 
 def status(
@@ -171,7 +172,7 @@ def get(
 
 
 def _write_value(reading: SecretReading, field: str | None, *, as_json: bool) -> None:
-    content = reading.value.reveal() if field is None else reading.value.field(field)
+    content = reading.value.reveal() if field is None else _field(reading, field)
     if as_json:
         text = content if not isinstance(content, bytes) else {"base64": _base64(content)}
         print_json({"name": str(reading.version.name), **_json_version(reading.version), "value": text})
@@ -181,6 +182,19 @@ def _write_value(reading: SecretReading, field: str | None, *, as_json: bool) ->
         raw = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         sys.stdout.buffer.write(raw + (b"\n" if is_terminal() else b""))
         sys.stdout.buffer.flush()
+
+
+def _field(reading: SecretReading, field: str) -> str:
+    """Return one named field; the reader of a command line is told of options, and not of Python's methods."""
+    from vantage_secrets.errors import InvalidInputError
+
+    content, name = reading.value.reveal(), reading.version.name
+    if not isinstance(content, dict):
+        raise InvalidInputError(f"The value of '{name}' has no named fields.", hint="Leave out --field.")
+    if field not in content:
+        hint = f"Use one of: {', '.join(sorted(content))}."
+        raise InvalidInputError(f"The value of '{name}' has no such field.", hint=hint)
+    return content[field]
 
 
 def _json_version(version: SecretVersion) -> dict[str, Any]:

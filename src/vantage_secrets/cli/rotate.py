@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from vantage_secrets.cli.session import JsonOption, NameArgument, session
 if TYPE_CHECKING:
     from vantage_secrets.rotation.rotator import RotationReport
     from vantage_secrets.rotation.steps import Step
+    from vantage_secrets.secret import SecretName, SecretVersion
 
 
 def rotate(
@@ -39,15 +41,18 @@ def rotate(
     work until the grace has passed. Run it again at any time: it goes on where it stopped.
     """
     from vantage_secrets.clock import parse_duration
+    from vantage_secrets.errors import InvalidInputError
 
+    if abandon and (finish or wait or grace is not None):
+        raise InvalidInputError("--abandon stands alone.", hint="Leave out --finish, --wait and --grace.")
+    chosen = None if grace is None else parse_duration(grace)
     with session(context, f"rotate {name}") as workspace:
         spec = workspace.manifest.find(name)
         rotator = workspace.rotator(spec)
         if abandon:
-            given_up = rotator.abandon(spec.name)
-            say(f"Version {given_up.id} is refused and gone." if given_up else "Nothing was pending.")
+            _print_abandoned(spec.name, rotator.abandon(spec.name), as_json=as_json)
             return
-        length = spec.grace if grace is None else parse_duration(grace)
+        length = spec.grace if chosen is None else chosen
         on_step = _silent if as_json else _show
         act = rotator.reconcile if finish else rotator.rotate
         report = act(spec.name, grace=length, on_step=on_step)
@@ -58,7 +63,8 @@ def rotate(
 
 
 def _show(step: Step, words: str) -> None:
-    print(f"  {step:<15} {words}", flush=True)
+    with contextlib.suppress(BrokenPipeError):  # a rotation goes on though nobody reads of it any more
+        print(f"  {step:<15} {words}", flush=True)
 
 
 def _silent(_step: Step, _words: str) -> None:
@@ -69,6 +75,13 @@ def _wait_until(instant: datetime, now: datetime, *, quiet: bool) -> None:
     if not quiet:
         say(f"Both work until {instant:%Y-%m-%d %H:%M:%S} UTC; waiting.")
     time.sleep(max(0.05, min((instant - now) / timedelta(seconds=1), 60.0)))
+
+
+def _print_abandoned(name: SecretName, given_up: SecretVersion | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": str(name), "abandoned": given_up.id if given_up else None})
+    else:
+        print(f"Version {given_up.id} is refused and gone." if given_up else "Nothing was pending.")
 
 
 def _print_report(report: RotationReport, *, as_json: bool) -> None:

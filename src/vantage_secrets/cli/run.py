@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(
     context: typer.Context,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD [ARG]...", help="The program to run.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="The program to run.")],
     only: Annotated[
         list[str] | None,
         typer.Option(

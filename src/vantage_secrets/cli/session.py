@@ -22,6 +22,7 @@ class GlobalOptions:
     """Options that stand before the command."""
 
     manifest: Path | None = None
+    debug: bool = False
 
 
 def complete_name(context: typer.Context, incomplete: str) -> list[str]:
@@ -65,17 +66,18 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
     """
     from vantage_secrets.audit.event import Action, Outcome
     from vantage_secrets.bootstrap import open_workspace
+    from vantage_secrets.cli.failure import ending_of, report
 
     prompt = prompt_for_passphrase if sys.stdin.isatty() else None
     workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words, prompt=prompt)
     try:
         try:
             yield workspace
-        except typer.Exit:
-            workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS)
-            raise
-        except VantageSecretsError as error:
-            workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.FAILED, why=error.code)
+        except BaseException as error:
+            outcome, why = ending_of(error)
+            workspace.recorder.record(Action.COMMAND_RUN, words, outcome, why=why)
+            if isinstance(error, BrokenPipeError):  # Typer would end with 1, which has another meaning here
+                raise typer.Exit(report(error, show_traceback=False)) from None
             raise
         workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS)
     finally:
