@@ -60,7 +60,11 @@ class KeyPlaces(NamedTuple):
         """Return the places that ``options`` name, or else the environment variables."""
         key_file = options.get("key_file") or os.environ.get(KEY_FILE_VARIABLE)
         passphrase_file = options.get("passphrase_file") or os.environ.get(PASSPHRASE_FILE_VARIABLE)
-        return cls(Path(key_file) if key_file else None, Path(passphrase_file) if passphrase_file else None, prompt)
+        return cls(
+            Path(key_file).absolute() if key_file else None,
+            Path(passphrase_file).absolute() if passphrase_file else None,
+            prompt,
+        )
 
 
 def find_key(header: Header, places: KeyPlaces) -> KeyEncryptionKey:
