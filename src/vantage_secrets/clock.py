@@ -29,13 +29,14 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if not text or found is None:
         raise InvalidInputError(
-            f"'{text}' is not a length of time.", hint="Write days, hours, minutes and seconds as in 90d, 12h or 1h30m."
+            f"'{text[:20]}' is not a length of time.",
+            hint="Write days, hours, minutes and seconds as in 90d, 12h or 1h30m.",
         )
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     try:
         return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise InvalidInputError(f"'{text}' is too long.", hint="Write at most 999999999d.") from None
+        raise InvalidInputError(f"'{text[:20]}' is too long.", hint="Write at most 999999999d.") from None
 
 
 def format_duration(length: timedelta, *, parts: int = 4) -> str:

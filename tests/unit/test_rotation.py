@@ -267,6 +267,14 @@ def test_introducing_a_value_while_another_is_pending_is_refused(bench: Rotation
         bench.rotator().introduce(NAME, SecretValue(canary()), grace=GRACE)
 
 
+def test_introducing_the_value_that_a_killed_run_left_pending_finishes_it(bench: RotationBench) -> None:
+    value = SecretValue(canary())
+    pending = bench.store.stage(NAME, value, token="killed")
+    version = bench.rotator().introduce(NAME, value, grace=GRACE)
+    assert version.id == pending.id
+    assert bench.opens(value)
+
+
 def test_abandon_refuses_and_forgets_the_pending_key_only(bench: RotationBench) -> None:
     bench.rotator().rotate(NAME, grace=GRACE)
     value = SecretValue(canary())

@@ -91,13 +91,15 @@ class Rotator:
             How far it came. ``waits_until`` is set when the overlap is not over yet.
 
         Raises:
-            RotationError: A value was given while another one is on its way.
+            PendingVersionExistsError: A value was given while another one is on its way.
             StoreError: The store failed; run again.
             TargetError: The target failed or refused; run again.
         """
         before = self.situation(name)
         if value is not None and before.pending is not None:
-            raise PendingVersionExistsError(f"A rotation of '{name}' is under way with another value.")
+            pending = self._store.read(name, version=before.pending.id)
+            if pending.value != value:
+                raise PendingVersionExistsError(f"A rotation of '{name}' is under way with another value.")
         return self._run(name, before, grace, lambda current: value or self._target.generate(current), on_step)
 
     def reconcile(self, name: SecretName, *, grace: timedelta, on_step: StepListener | None = None) -> RotationReport:
@@ -110,7 +112,8 @@ class Rotator:
     def introduce(self, name: SecretName, value: SecretValue, *, grace: timedelta) -> SecretVersion:
         """Make a value that a person brings current, through the same steps as any rotation.
 
-        An overlap that this opens stays open for ``grace``; the next run ends it. A value that is current
+        An overlap that this opens stays open for ``grace``; the next run ends it. The same value left pending by a
+        run that was killed goes on from there. A value that is current
         already is installed at the target, where that is missing, and no version is made.
 
         Raises:
