@@ -243,22 +243,27 @@ def initialise(
         StoreError: The store cannot be made.
     """
     from vantage_secrets.audit.checkpoint import create_signing_key
-    from vantage_secrets.manifest import render_default
+    from vantage_secrets.manifest import parse, render_default
     from vantage_secrets.stores.embedded import create_embedded
 
     path = folder / FILE_NAME
     if path.exists():
         raise InvalidInputError(f"'{path}' exists already.", hint="Edit it, or run 'vantage-secrets init' elsewhere.")
     state = folder / STATE_FOLDER
+    if (state / "secrets.db").exists():
+        raise InvalidInputError(
+            f"There is a store in '{state}', and no manifest for it.",
+            hint=f"Bring {FILE_NAME} back, or move '{state}' away and run 'vantage-secrets init' again.",
+        )
+    key_file = f"{STATE_FOLDER}/key" if key_source == "file" else None
+
+    def text(public_key: str | None) -> str:
+        url = f"embedded:{STATE_FOLDER}/secrets.db"
+        return render_default(environment=environment, store_url=url, key_file=key_file, audit_public_key=public_key)
+
+    parse(text(None), path)  # a mistake in the environment's name is found before anything is made
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / ".gitignore").write_text("*\n")
-    key_file = f"{STATE_FOLDER}/key" if key_source == "file" else None
-    text = render_default(
-        environment=environment,
-        store_url=f"embedded:{STATE_FOLDER}/secrets.db",
-        key_file=key_file,
-        audit_public_key=create_signing_key(state / "audit"),
-    )
     create_embedded(
         state / "secrets.db",
         environment=environment,
@@ -266,5 +271,6 @@ def initialise(
         key_file=folder / key_file if key_file else None,
         passphrase=passphrase,
     ).close()
-    path.write_text(text)  # last: a manifest that is there means that all of it is there
+    public_key = create_signing_key(state / "audit")  # after the store: what can fail comes first
+    path.write_text(text(public_key))  # last: a manifest that is there means that all of it is there
     return load(path)

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from vantage_secrets.cli.session import GlobalOptions, session
+
 
 def demo(
+    context: typer.Context,
     directory: Annotated[Path, typer.Option(help="Where to make it; you can go on with it afterwards.")] = Path("demo"),
     env_file: Annotated[
         Path | None,
@@ -21,6 +24,10 @@ def demo(
     access is in the audit log.
     """
     from vantage_secrets.demo.story import tell
+    from vantage_secrets.manifest import FILE_NAME
 
-    if not tell(directory, env_file).is_good:
-        raise typer.Exit(3)
+    result = tell(directory, env_file)
+    context.ensure_object(GlobalOptions).manifest = directory / FILE_NAME
+    with session(context, "demo"):
+        if not result.is_good:
+            raise typer.Exit(3)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from vantage_secrets.cli.output import say
+from vantage_secrets.cli.output import print_json, say
+from vantage_secrets.cli.session import GlobalOptions, JsonOption, session
 
 
 class KeySource(StrEnum):
@@ -20,28 +21,43 @@ class KeySource(StrEnum):
 
 
 def init(
+    context: typer.Context,
     directory: Annotated[Path, typer.Option(help="Where to make them.")] = Path(),
     environment: Annotated[str, typer.Option(help="Which environment's secrets these are.")] = "production",
     key: Annotated[
         KeySource,
         typer.Option(help="Where the key-encryption key is kept: a file, the system's keyring, a passphrase."),
     ] = KeySource.FILE,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a manifest, an encrypted store with its key, an audit log.
 
     The manifest names the five secrets of Vantage; all else is made in .vantage-secrets/ beside it.
     """
     from vantage_secrets.bootstrap import STATE_FOLDER, initialise
+    from vantage_secrets.manifest import FILE_NAME
 
     directory.mkdir(parents=True, exist_ok=True)
     manifest = initialise(directory, environment=environment, key_source=key.value, passphrase=new_passphrase)
+    _record_init(context, directory / FILE_NAME)
     place = directory / STATE_FOLDER
-    print(
-        f"Wrote {manifest.path.name} with {len(manifest.secrets)} secrets; the store and the audit log are in {place}/"
-    )
+    if as_json:
+        print_json({"manifest": str(manifest.path), "state": str(place.resolve()), "environment": environment})
+        return
+    print(f"Wrote {directory / FILE_NAME}, which names {len(manifest.secrets)} secrets; none has a value yet.")
+    print(f"The encrypted store and the audit log are in {place}/")
     if key is KeySource.FILE:
         say(f"Keep a copy of {place / 'key'} apart from the store: without it no value can be read, by anybody.")
+    if directory.resolve() != Path.cwd():
+        say(f"Next: cd {directory}")
     say("Next: vantage-secrets migrate import .env, or vantage-secrets set VANTAGE_API_KEY")
+
+
+def _record_init(context: typer.Context, manifest: Path) -> None:
+    """Make the first event of the new audit log: that it was made."""
+    context.ensure_object(GlobalOptions).manifest = manifest
+    with session(context, "init"):
+        pass
 
 
 def new_passphrase() -> str:

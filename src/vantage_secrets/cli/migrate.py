@@ -64,7 +64,7 @@ def import_(
         _agree(plan, yes=yes, replace=replace)
         result = run_import(plan, workspace.store, replace=replace, introduce=workspace.introduce)
         if as_json:
-            print_json(_as_json(plan, result))
+            print_json(_as_json(dotenv, plan, result))
         else:
             _print_result(result)
         if not result.complete:
@@ -99,19 +99,23 @@ def _agree(plan: ImportPlan, *, yes: bool, replace: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInputError("Nobody can be asked: standard input is no terminal.", hint="Add --yes.")
-    typer.confirm(f"Write {count} secret(s) to the store?", abort=True, err=True)
+    typer.confirm(f"Write {_secrets(count)} to the store?", abort=True, err=True)
 
 
 def _print_result(result: ImportResult) -> None:
     written = [outcome for outcome in result.outcomes if outcome.version is not None]
-    print(f"{len(written)} secret(s) written, read back and compared.")
+    print(f"{_secrets(len(written))} written, read back and compared.")
     if result.left_to_do:
         print("Left to do:")
         for sentence in result.left_to_do:
             print(f"  - {sentence}")
 
 
-def _as_json(plan: ImportPlan, result: ImportResult) -> dict[str, Any]:
+def _secrets(count: int) -> str:
+    return f"{count} secret" if count == 1 else f"{count} secrets"
+
+
+def _as_json(dotenv: DotenvFile, plan: ImportPlan, result: ImportResult) -> dict[str, Any]:
     return {
         "rows": [
             {
@@ -124,6 +128,8 @@ def _as_json(plan: ImportPlan, result: ImportResult) -> dict[str, Any]:
             }
             for outcome in result.outcomes
         ],
+        "duplicates": [{"key": item.key, "lines": list(item.lines)} for item in dotenv.duplicates],
+        "problems": [{"line": problem.line, "text": problem.text} for problem in dotenv.problems],
         "missing": [spec.key for spec in plan.missing],
         "complete": result.complete,
         "left_to_do": list(result.left_to_do),

@@ -12,6 +12,7 @@ from vantage_secrets.cli.output import is_terminal, print_json, print_record, pr
 from vantage_secrets.cli.session import JsonOption, NameArgument, session
 
 if TYPE_CHECKING:
+    from vantage_secrets.bootstrap import Workspace
     from vantage_secrets.rotation.status import SecretStatus
     from vantage_secrets.secret import SecretReading, SecretVersion
 
@@ -71,7 +72,7 @@ def status(
         urgent = [item for item in found if item.state in ACTIONABLE]
         if not as_json and is_terminal():
             for item in urgent:
-                say(f"{item.spec.key} is {item.state}. Next: {_next_action(item)}")
+                say(f"{item.spec.key} is {item.state}. Next: {_next_action(workspace, item)}")
         if check and urgent:
             raise typer.Exit(1)
 
@@ -98,8 +99,10 @@ def _status_row(item: SecretStatus, now: datetime) -> dict[str, Any]:
     }
 
 
-def _next_action(item: SecretStatus) -> str:
-    return f"vantage-secrets {'set' if item.state == 'missing' else 'rotate'} {item.spec.key}"
+def _next_action(workspace: Workspace, item: SecretStatus) -> str:
+    """Return the command that helps: a value that no target can change is brought by a person."""
+    by_hand = item.state == "missing" or workspace.target(item.spec) is None
+    return f"vantage-secrets {'set' if by_hand else 'rotate'} {item.spec.key}"
 
 
 def describe(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:

@@ -12,6 +12,7 @@ from vantage_secrets.cli.session import complete_name, session
 if TYPE_CHECKING:
     from vantage_secrets.bootstrap import Workspace
     from vantage_secrets.manifest import SecretSpec
+    from vantage_secrets.secret import SecretValue
 
 
 def run(
@@ -40,13 +41,24 @@ def run(
     NAME_FILE names each file, VANTAGE_SECRETS_DIR their folder. By default it gets every secret of the manifest
     that the store holds. Ends with the program's exit code.
     """
-    from vantage_secrets.delivery.run import run_with_environment, run_with_files
+    from vantage_secrets.delivery.run import find_program, run_with_environment, run_with_files
 
     with session(context, f"run {Path(command[0]).name}") as workspace:
-        values = {spec.key: workspace.store.read(spec.name).value for spec in _chosen(workspace, only or [], consumer)}
+        find_program(command)  # SECURITY: before anything is read for it
+        values = {spec.key: _deliver(workspace, spec) for spec in _chosen(workspace, only or [], consumer)}
     if env:
         run_with_environment(command, values)
     raise typer.Exit(run_with_files(command, values))
+
+
+def _deliver(workspace: Workspace, spec: SecretSpec) -> SecretValue:
+    """Return the value, with an event that says to which program it goes."""
+    from vantage_secrets.audit.event import Action, Outcome
+
+    reading = workspace.store.read(spec.name)
+    version = reading.version.id
+    workspace.recorder.record(Action.SECRET_DELIVER, str(spec.name), Outcome.SUCCESS, version_id=version)
+    return reading.value
 
 
 def _chosen(workspace: Workspace, only: list[str], consumer: str | None) -> list[SecretSpec]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vantage_secrets.cli.init import KeySource, new_passphrase
-from vantage_secrets.cli.output import print_record, say
+from vantage_secrets.cli.output import print_json, print_record, say
 from vantage_secrets.cli.session import JsonOption, session
 
 app = typer.Typer(help="Look at the store, make another one, replace its key.", no_args_is_help=True)
@@ -36,6 +36,7 @@ def create(
         Path | None, typer.Option(help="Its key: read if it is there, else written.", show_default=False)
     ] = None,
     key: Annotated[KeySource, typer.Option(help="Where its key-encryption key is kept.")] = KeySource.FILE,
+    as_json: JsonOption = False,
 ) -> None:
     """Make another embedded store, such as a copy's destination."""
     from vantage_secrets.stores.embedded import create_embedded
@@ -51,7 +52,11 @@ def create(
             passphrase=new_passphrase,
         )
         store.close()
-        print(f"{store.url}?key_file={key_file.resolve()}" if key_file else store.url)
+        url = f"{store.url}?key_file={key_file.resolve()}" if key_file else store.url
+        if as_json:
+            print_json({"url": url})
+        else:
+            print(url)
 
 
 @app.command("rotate-key")
@@ -67,6 +72,7 @@ def rotate_key(
             help="Another file for the new key; by default it replaces the old one in its file.", show_default=False
         ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Replace the store's key-encryption key.
 
@@ -75,6 +81,9 @@ def rotate_key(
     with session(context, "store rotate-key") as workspace:
         source = key.value if key else None
         key_id = workspace.rotate_store_key(key_source=source, key_file=key_file, passphrase=new_passphrase)
-        print(f"The store has a new key: {key_id}")
+        if as_json:
+            print_json({"key_id": key_id})
+        else:
+            print(f"The store has a new key: {key_id}")
         if key is not None or key_file is not None:
             say(f"Say in {workspace.manifest.path.name} under [store] where it is now.")

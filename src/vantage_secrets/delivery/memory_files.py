@@ -33,9 +33,7 @@ class MemoryFolder:
         """Make the folder."""
         place = memory_place()
         _remove_abandoned(place)
-        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getuid()}-", dir=place))
-        self.lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.path, self.lock = _make_folder(place)
 
     def write(self, values: Mapping[str, SecretValue]) -> dict[str, Path]:
         """Write one file a value and return where each is; named fields are written as JSON."""
@@ -91,6 +89,20 @@ def _file_system_of(place: Path) -> str:
         if place.is_relative_to(mount) and len(mount.parts) >= best:
             best, kind = len(mount.parts), fields[fields.index("-") + 1]
     return kind
+
+
+def _make_folder(place: Path) -> tuple[Path, int]:
+    """Return a new folder and the descriptor that holds its lock.
+
+    Between making the lock and taking it, another process may take the folder for abandoned and remove it.
+    """
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getuid()}-", dir=place))
+        lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits until whoever removes it is done
+        if os.fstat(lock).st_nlink:
+            return path, lock
+        os.close(lock)
 
 
 def _remove_abandoned(place: Path) -> None:

@@ -34,7 +34,7 @@ def run_with_files(command: Sequence[str], values: Mapping[str, SecretValue]) ->
     Raises:
         DeliveryError: The program cannot be started, or there is no file system in memory.
     """
-    program = _find(command)
+    program = find_program(command)
     folder = MemoryFolder()
     try:
         paths = folder.write(values)
@@ -60,7 +60,7 @@ def run_with_environment(command: Sequence[str], values: Mapping[str, SecretValu
     Raises:
         DeliveryError: The program cannot be started, or a value holds a NUL, which no variable can.
     """
-    program = _find(command)
+    program = find_program(command)
     environment = _without(values)
     for key, value in values.items():
         raw = value_bytes(value)
@@ -75,7 +75,12 @@ def run_with_environment(command: Sequence[str], values: Mapping[str, SecretValu
         raise DeliveryError(f"'{command[0]}' cannot be started: {exc.strerror}.") from None
 
 
-def _find(command: Sequence[str]) -> str:
+def find_program(command: Sequence[str]) -> str:
+    """Return the path of the program that ``command`` names.
+
+    Raises:
+        DeliveryError: There is none.
+    """
     program = shutil.which(command[0])
     if program is None:
         raise DeliveryError(f"There is no program '{command[0]}'.", hint="Check the spelling, or give its path.")
