@@ -108,6 +108,8 @@ def create_embedded(
             publish(_draft(path), path)
         except FileExistsError:
             _refuse_existing(path)
+        finally:
+            _draft(path).unlink(missing_ok=True)
     return EmbeddedStore(path, environment=environment, places=key.places, clock=clock)
 
 

@@ -132,7 +132,7 @@ class EmbeddedStore(Store):
         """Yield the names that begin with ``prefix``, in order, lazily; see :meth:`Store.list`."""
         with self._database.reading() as connection:
             self._check_names(connection)
-        return self._names(prefix)
+        return self._names(prefix) if prefix.isascii() else iter(())
 
     def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`."""
