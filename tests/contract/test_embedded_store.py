@@ -1,4 +1,4 @@
-"""The embedded store keeps the contract."""
+"""The embedded store keeps the contract, and the contract can be kept by a store that can do less."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.canary import canary
+from vantage_secrets.errors import UnsupportedOperationError
+from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.embedded import create_embedded, open_embedded
-from vantage_secrets.testing import StoreContract, StoreOutageContract
+from vantage_secrets.testing import MemoryStore, StoreContract, StoreOutageContract
 
 
 def _open(folder: Path) -> Store:
@@ -44,3 +46,39 @@ class TestEmbeddedStoreThatDoesNotAnswer(StoreOutageContract):
         with create_embedded(tmp_path / "secrets.db", environment="test", key_file=tmp_path / "key") as store:
             (tmp_path / "secrets.db").rename(tmp_path / "away.db")
             yield store
+
+
+class _PlainStore(MemoryStore):
+    """A store that has the verbs and nothing beyond them."""
+
+    scheme = "plain"
+    capabilities = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = "plain:"
+
+    def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
+        if version is not None:
+            raise UnsupportedOperationError("This store does not read by version.")
+        return super().read(name, stage=stage)
+
+    def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
+        return tuple(version for version in super().describe(name) if version.stage is not Stage.RETIRED)
+
+    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+        if isinstance(value.reveal(), bytes):
+            raise UnsupportedOperationError("This store takes no bytes.")
+        return super().stage(name, value, token)
+
+
+class TestStoreWithoutCapabilities(StoreContract):
+    """The contract holds for a store that declares no capability, because it asserts what such a store refuses."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        return _PlainStore()
+
+    @pytest.fixture
+    def make_value(self) -> Callable[[], str]:
+        return canary
