@@ -17,7 +17,6 @@ from typing import Final
 
 from vantage_secrets.audit.checkpoint import (
     SIGNING_KEY_NAME,
-    Checkpoint,
     Signer,
     append_checkpoint,
     last_checkpoint,
@@ -36,10 +35,19 @@ from vantage_secrets.audit.record import (
     number_body,
 )
 from vantage_secrets.audit.segments import segment_name, segment_numbers
-from vantage_secrets.clock import Clock
+from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import AuditError, AuditIntegrityError
 
 LOCK_NAME: Final = "lock"
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""Size at which a segment is followed by a new one, in bytes: about 45,000 records."""
+
+CHECKPOINT_RECORDS: Final = 10_000
+"""Records after which a checkpoint is signed."""
+
+CHECKPOINT_EVERY: Final = timedelta(seconds=60)
+"""Time after which the next record is followed by a checkpoint."""
 
 
 @dataclass(slots=True)
@@ -72,11 +80,11 @@ class ChainWriter:
         self,
         folder: Path,
         *,
-        segment_bytes: int,
-        signing_key: Path | None,
-        checkpoint_records: int,
-        checkpoint_every: timedelta,
-        clock: Clock,
+        segment_bytes: int = SEGMENT_BYTES,
+        signing_key: Path | None = None,
+        checkpoint_records: int = CHECKPOINT_RECORDS,
+        checkpoint_every: timedelta = CHECKPOINT_EVERY,
+        clock: Clock = utc_now,
     ) -> None:
         """Touch nothing yet."""
         self._folder = folder
@@ -118,14 +126,25 @@ class ChainWriter:
         finally:
             self.abandon()
 
+    def sign_first_checkpoint(self) -> None:
+        """Make the log if there is none, sign a checkpoint if there is none, and release the files.
+
+        Raises:
+            OSError: The log cannot be written.
+            AuditError: As for :meth:`write`.
+        """
+        try:
+            with self._locked():
+                self._ready_tail()
+        finally:
+            self.abandon()
+
     def abandon(self) -> None:
         """Release the files and nothing else, as a forked child must."""
         self._drop_tail()
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
-
-    # ── the lock between processes ──
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -138,8 +157,6 @@ class ChainWriter:
             yield
         finally:
             flock(handle, LOCK_UN)
-
-    # ── the end of the log ──
 
     def _ready_tail(self) -> _Tail:
         """Return the log's end as it is now; the lock is held."""
@@ -232,8 +249,6 @@ class ChainWriter:
                 hint=f"Run 'chmod o-w {self._folder}', and then 'vantage-secrets audit verify'.",
             )
 
-    # ── adding ──
-
     def _append(self, tail: _Tail, bodies: Sequence[bytes]) -> None:
         seq, digest = tail.seq, tail.digest
         lines: list[bytes] = []
@@ -244,7 +259,7 @@ class ChainWriter:
             lines += (PREFIX, digest, covered, b"\n")
         data = b"".join(lines)
         try:
-            _write_all(tail.handle, data)
+            write_all(tail.handle, data)
             os.fdatasync(tail.handle)
         except BaseException:
             with suppress(OSError):
@@ -270,8 +285,6 @@ class ChainWriter:
             following = self._open_segment(tail.number + 1, (tail.seq, tail.digest))
             self._drop_tail()
             self._tail = following
-
-    # ── checkpoints ──
 
     def _match_checkpoint(self, tail: _Tail, unfinished: bytes) -> None:
         """Compare the log's end with its last checkpoint, and sign the first checkpoint if there is none."""
@@ -300,17 +313,16 @@ class ChainWriter:
             return True
         return self._clock() - self._signed_at >= self._checkpoint_every
 
-    def _checkpoint(self, tail: _Tail) -> Checkpoint | None:
+    def _checkpoint(self, tail: _Tail) -> None:
         self._signed_at = self._clock()
         if self._signer is None:
-            return None
+            return
         try:
             checkpoint = self._signer.sign(tail.seq, tail.digest, self._signed_at)
             append_checkpoint(self._folder, checkpoint)
         except OSError:  # The records are on disk, which is what was promised; a later checkpoint will cover them.
-            return None
+            return
         self._signed_seq = tail.seq
-        return checkpoint
 
 
 def _last_line(handle: int, size_bytes: int) -> tuple[bytes, bytes]:
@@ -321,7 +333,12 @@ def _last_line(handle: int, size_bytes: int) -> tuple[bytes, bytes]:
     return (whole.rpartition(b"\n")[2], unfinished) if newline else (b"", end)
 
 
-def _write_all(handle: int, data: bytes) -> None:
+def write_all(handle: int, data: bytes) -> None:
+    """Write all of ``data``, however little of it is taken at a time.
+
+    Raises:
+        OSError: A part of it, or all, was not written.
+    """
     written = os.write(handle, data)
     while written < len(data):  # A nearly full disk takes a part and refuses the rest.
         written += os.write(handle, data[written:])

@@ -11,13 +11,15 @@ import base64
 import binascii
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vantage_secrets.audit.record import instant_text
-from vantage_secrets.errors import AuditError, AuditIntegrityError, InvalidInputError
+from vantage_secrets.clock import Clock, utc_now
+from vantage_secrets.errors import AuditError, AuditIntegrityError, AuditUnwritableError, InvalidInputError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -119,50 +121,56 @@ class Signer:
             from cryptography.hazmat.primitives import serialization
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-            try:
+            key = None
+            with suppress(ValueError, TypeError):  # SECURITY: the parser's message may quote the file.
                 key = serialization.load_pem_private_key(self._path.read_bytes(), password=None)
-            except (ValueError, TypeError):
-                key = None  # type: ignore[assignment]  # SECURITY: the parser's message may quote the file.
             if not isinstance(key, Ed25519PrivateKey):
                 raise AuditError(f"{self._path} is not an Ed25519 private key.", hint="Restore it from a backup.")
             self._key = key
         return self._key
 
 
-def create_signing_key(folder: Path, *, key_file: Path | None = None) -> str:
-    """Write a new key pair for the log in ``folder`` and return the public key, to be put into the manifest.
+def create_signing_key(folder: Path, *, key_file: Path | None = None, clock: Clock = utc_now) -> str:
+    """Write a new key pair for the log in ``folder``, sign the first checkpoint, and return the public key.
 
-    Makes the folder, mode 0700, when it is not there. The private key, mode 0600, is durable on return.
+    Makes the folder, mode 0700, and an empty log in it when there is none. All is durable on return.
 
     Args:
         folder: The log's folder; ``signing.pub`` goes there.
-        key_file: Where the private key goes; ``signing.key`` in the folder when not given. SECURITY: a key that
-            lies beside the log does not stop someone who may read the folder as the log's owner.
+        key_file: Where the private key goes, mode 0600; ``signing.key`` in the folder when not given. SECURITY: a key
+            beside the log does not stop someone who has become the log's owner; one elsewhere may.
+        clock: Where the time comes from.
 
     Returns:
-        ``ed25519:`` and the 32 bytes of the public key in base64.
+        ``ed25519:`` and the 32 bytes of the public key in base64, to be pinned in the manifest.
 
     Raises:
-        AuditError: There is a key already, or a file cannot be written.
+        AuditError: There is a key already.
+        AuditUnwritableError: A file cannot be written.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from vantage_secrets.audit.chain import ChainWriter  # It imports this module.
+
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public_key = public_key_text(key.public_key())
-    path = key_file or folder / SIGNING_KEY_NAME
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        _write_new(path, pem)
+        _write_new(key_file or folder / SIGNING_KEY_NAME, pem)
         _write_new(folder / PUBLIC_KEY_NAME, f"{public_key}\n".encode())
+        ChainWriter(folder, signing_key=key_file, clock=clock).sign_first_checkpoint()
     except FileExistsError as exc:
         raise AuditError(
-            f"The audit log {folder} has a signing key already: {exc.filename} exists.",
-            hint="Keep it: the checkpoints signed with it can be verified only with its public key.",
+            f"The audit log {folder} has a signing key already: {exc.filename} is there.",
+            hint="Keep it: what it signed can be verified only with its public key.",
         ) from exc
     except OSError as exc:
-        raise AuditError(f"The signing key {path} cannot be written: {exc.strerror}.") from exc
+        raise AuditUnwritableError(
+            f"The signing key cannot be written to {exc.filename or folder}: {exc.strerror}.",
+            hint="Give this user the right to write there, or name another folder.",
+        ) from exc
     return public_key
 
 

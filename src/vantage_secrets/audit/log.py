@@ -13,24 +13,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
-from vantage_secrets.audit.chain import ChainWriter
+from vantage_secrets.audit.chain import CHECKPOINT_EVERY, CHECKPOINT_RECORDS, SEGMENT_BYTES, ChainWriter
 from vantage_secrets.audit.event import AuditEvent
 from vantage_secrets.audit.record import encode_event
 from vantage_secrets.audit.spool import SpoolWriter
 from vantage_secrets.audit.turns import Ticket, Turns
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import AuditError, AuditUnwritableError, InvalidInputError
-
-SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""Size at which a segment is followed by a new one, in bytes: about 45,000 records."""
-
-CHECKPOINT_RECORDS: Final = 10_000
-"""Records after which a checkpoint is signed."""
-
-CHECKPOINT_EVERY: Final = timedelta(seconds=60)
-"""Time after which the next record is followed by a checkpoint."""
 
 _LOGS: weakref.WeakSet[AuditLog] = weakref.WeakSet()
 
@@ -138,9 +129,10 @@ class AuditLog:
         """Settle the tickets of a group; called by one thread at a time."""
         try:
             with self._files:
-                self._chain.write([body for ticket in group for body in ticket.bodies])
-        except (OSError, AuditError) as exc:
-            self._divert(group, exc)
+                try:
+                    self._chain.write([body for ticket in group for body in ticket.bodies])
+                except (OSError, AuditError) as exc:
+                    self._divert(group, exc)
         except BaseException:
             _refuse(group, "The audit log was interrupted while it was written.", None)
             raise

@@ -178,11 +178,11 @@ class _Walk:
         self._trusted_seq = self.seq
 
     def _report_cut_off(self) -> None:
-        missing = self._stops[0].seq - self.seq
+        last_seq = self._stops[0].seq
         last = self._source.segments[-1] if self._source.segments else None
         file = last.path.name if last else "00000001.jsonl"
         number = sum(1 for _ in last.lines()) + last.skipped_lines if last else 0
-        what = f"the end was cut off: record {self.seq + 1} and {missing - 1} more that a checkpoint speaks of are missing."
+        what = f"the end was cut off: records {self.seq + 1} to {last_seq}, which a checkpoint speaks of, are missing."
         self._report(ProblemKind.CUT_OFF, file, number + 1, what)
 
     def _report(self, kind: ProblemKind, file: str, number: int, what: str) -> None:
