@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -13,9 +14,15 @@ from pathlib import Path
 import pytest
 
 from tests.canary import canary
-from vantage_secrets.errors import PendingVersionExistsError, StoreBusyError, VersionConflictError
+from vantage_secrets.errors import (
+    PendingVersionExistsError,
+    StoreAccessDeniedError,
+    StoreBusyError,
+    VersionConflictError,
+)
 from vantage_secrets.secret import SecretName, SecretValue, Stage
 from vantage_secrets.stores.embedded import EmbeddedStore, create_embedded, open_embedded
+from vantage_secrets.testing.store_contract import VERBS
 
 COUNTER = SecretName("many/counter")
 PROCESS_COUNT = 16
@@ -153,3 +160,38 @@ def test_all_files_of_an_open_store_are_private(folder: Path) -> None:
         store.stage(COUNTER, SecretValue(canary()), "first")
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes == dict.fromkeys(["key", "secrets.db", "secrets.db-shm", "secrets.db-wal"], 0o600)
+
+
+def test_the_log_is_empty_after_every_write(folder: Path) -> None:
+    with _open(folder) as store, _open(folder) as other:
+        other.list()
+        for step in (
+            lambda: store.stage(COUNTER, SecretValue(canary()), "first"),
+            lambda: store.promote(COUNTER, "1", expect_current=None),
+            store.rotate_key,
+            lambda: store.delete(COUNTER),
+        ):
+            step()
+            assert (folder / "secrets.db-wal").stat().st_size == 0
+
+
+@pytest.mark.parametrize("is_folder_closed", [True, False])
+def test_another_user_is_refused_by_every_verb_and_when_opening(is_folder_closed: bool) -> None:
+    # Not below pytest's folder, which another user cannot even enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with create_embedded(folder / "secrets.db", environment="test", key_file=folder / "key") as store:
+            _join(_fork(lambda: _be_another_user_and_be_refused(store, folder, is_folder_closed)))
+            folder.chmod(0o700)
+
+
+def _be_another_user_and_be_refused(store: EmbeddedStore, folder: Path, is_folder_closed: bool) -> None:
+    """Run in a child: it opens a connection of its own, so it is refused anew."""
+    if os.geteuid() == 0:
+        folder.chmod(0o700 if is_folder_closed else 0o755)
+        os.setuid(65_534)
+    else:
+        (folder if is_folder_closed else folder / "secrets.db").chmod(0)
+    for call in (*VERBS.values(), lambda _store: _open(folder)):
+        with pytest.raises(StoreAccessDeniedError):
+            call(store)

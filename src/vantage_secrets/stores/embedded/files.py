@@ -42,11 +42,11 @@ def write_private_file(path: Path, content: bytes) -> None:
         FileExistsError: Something is there already.
         OSError: The file could not be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    draft = draft_of(path)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)  # The umask may have taken the owner's rights; a left-over draft has any.
+            os.fchmod(descriptor, 0o600)  # The umask may have taken the owner's rights.
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -54,6 +54,11 @@ def write_private_file(path: Path, content: bytes) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def draft_of(path: Path) -> Path:
+    """Return a name beside ``path`` that nobody else uses, for a file that will get that name."""
+    return path.with_name(f".{path.name}.{os.urandom(6).hex()}.draft")
 
 
 def publish(draft: Path, path: Path) -> None:

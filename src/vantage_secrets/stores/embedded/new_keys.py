@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vantage_secrets.errors import EncryptionKeyError, EncryptionKeyNotFoundError
 from vantage_secrets.stores.embedded.envelope import KEY_BYTES, Envelope, KeyEncryptionKey
-from vantage_secrets.stores.embedded.files import make_private_folder, sync_folder
+from vantage_secrets.stores.embedded.files import draft_of, make_private_folder, sync_folder
 from vantage_secrets.stores.embedded.keys import (
     DERIVATION,
     SALT_BYTES,
@@ -52,6 +52,8 @@ def make_key(source: KeySource, key_file: Path | None, passphrase: Prompt | None
         keep_in_keyring(kek.id, raw)
         return NewKey(source, kek, KeyPlaces())
     if source is KeySource.PASSPHRASE:
+        # SECURITY: the passphrase stays in memory while the store is open, so that nobody is asked twice; the
+        # key that it makes stays there anyway.
         words = read_passphrase(KeyPlaces(prompt=passphrase))
         salt = os.urandom(SALT_BYTES)
         kek = KeyEncryptionKey(derive_key(words, DERIVATION, salt))
@@ -125,8 +127,7 @@ def settle_key(before: Header, new: NewKey) -> None:
     if new.places.key_file is not None:
         named = beside(new.places.key_file, new.kek.id)
         if named.exists():
-            draft = named.with_name(f".{named.name}.{os.getpid()}.draft")
-            draft.unlink(missing_ok=True)
+            draft = draft_of(named)
             os.link(named, draft)
             draft.replace(new.places.key_file)
             draft.unlink(missing_ok=True)  # Rename does nothing when both names are one file already.

@@ -10,7 +10,7 @@ from typing import Final
 from vantage_secrets.clock import Clock, parse_duration, utc_now
 from vantage_secrets.errors import InvalidInputError, InvalidURLError
 from vantage_secrets.stores.embedded.envelope import KEY_BYTES, Column, Envelope
-from vantage_secrets.stores.embedded.files import make_private_folder, publish
+from vantage_secrets.stores.embedded.files import draft_of, make_private_folder, publish
 from vantage_secrets.stores.embedded.keys import KeyPlaces, KeySource, Prompt, parse_source
 from vantage_secrets.stores.embedded.new_keys import make_key, renamed
 from vantage_secrets.stores.embedded.records import FORMAT, Header, as_microseconds, put_row
@@ -103,13 +103,14 @@ def create_embedded(
         key = make_key(source, key_file, passphrase)
         about = Header(FORMAT, os.urandom(16), environment, as_microseconds(clock()), "", "", None, None, b"", 0)
         envelope = Envelope(key.kek, os.urandom(KEY_BYTES), about.context)
-        _write_database(_draft(path), renamed(about, key, envelope).sealed(envelope))
+        draft = draft_of(path)
+        _write_database(draft, renamed(about, key, envelope).sealed(envelope))
         try:
-            publish(_draft(path), path)
+            publish(draft, path)
         except FileExistsError:
             _refuse_existing(path)
         finally:
-            _draft(path).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
     return EmbeddedStore(path, environment=environment, places=key.places, clock=clock)
 
 
@@ -135,14 +136,8 @@ def _refuse_existing(path: Path) -> None:
         )
 
 
-def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.draft")
-
-
 def _write_database(draft: Path, header: tuple[Column, ...]) -> None:
     """Write a store with nothing in it, durably."""
-    for suffix in ("", "-wal", "-shm"):  # Left by a process that was killed and had our number.
-        Path(f"{draft}{suffix}").unlink(missing_ok=True)
     connection = create_database(draft)
     try:
         put_row(connection, "store", header)

@@ -260,7 +260,8 @@ def _meaning(exc: sqlite3.Error, path: Path) -> StoreError:
         return StoreReadOnlyError(f"{path} takes no writes.")
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return _full(path)
-    if primary in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+    is_denied = primary == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK)
+    if is_denied or primary in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StoreAccessDeniedError(f"This user may not use {path}.")
     if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL):
         return StoreUnavailableError(f"{path} cannot be used: {exc}.")
