@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from vantage_secrets.audit.record import HASH_END, PREFIX, claimed_seq, link
+from vantage_secrets.audit.record import GENESIS, HASH_END, PREFIX, claimed_seq, link
 from vantage_secrets.audit.segments import segment_name
 from vantage_secrets.audit.source import Source
 
@@ -72,30 +72,48 @@ class _Scene:
     copy_comes_later: bool
     copy_came_before: bool
 
-    def follows(self, line: bytes | None, previous: bytes) -> bool:
-        return line is not None and line[len(PREFIX) : HASH_END] == link(previous, line[HASH_END:])
-
     def only_number_differs(self) -> bool:
         """Return whether the line fits when its number is put right."""
         number = b'","seq":%d,' % (self.claimed or 0)
         covered = b'","seq":%d,' % self.seq + self.line[HASH_END + len(number) :]
         return self.line[len(PREFIX) : HASH_END] == link(self.previous, covered)
 
+    def doubt(self) -> str:
+        """Return what else may have happened: a hash that does not fit may be right, and the one before it wrong."""
+        hash_alone_differs = _follows(self.following or b"", link(self.previous, self.line[HASH_END:]))
+        if self.seq == 1 or self.claimed != self.seq or hash_alone_differs:
+            return ""
+        return f", or record {self.seq - 1} was replaced by a line whose hash was calculated anew"
+
 
 def diagnose(source: Source, seq: int, previous: bytes) -> Problem:
     """Return what happened at the place where record ``seq`` should be and another line is.
 
-    Reads the log twice at the most: what comes after the place, and what came before.
+    Reads the log a few times, and only then.
 
     Args:
         source: The log.
-        seq: Number of the record that should stand there; all before it are good.
+        seq: Number of the record that should stand there; all before it fit.
         previous: Hash of the record before.
     """
-    segment, number, line = next(islice(source.placed_lines(), seq - 1, None))
+    around = list(islice(source.placed_lines(), max(0, seq - 3), seq))
+    segment, number, line = around[-1]
+    if seq > 1:
+        before_previous = around[-3][2][len(PREFIX) : HASH_END] if seq > 2 else GENESIS
+        if line != around[-2][2] and claimed_seq(line) == seq - 1 and _follows(line, before_previous):
+            segment, number, _ = around[-2]
+            what = f"a line that fits was inserted before record {seq - 1}."
+            return _problem(ProblemKind.INSERTED, segment.path.name, number, seq - 1, what)
     kind, what = _classify(_look(source, seq, previous, line))
-    text = f"{segment.path.name}:{number}: {what}"
-    return Problem(kind, segment.path.name, number, seq, text)
+    return _problem(kind, segment.path.name, number, seq, what)
+
+
+def _problem(kind: ProblemKind, file: str, line: int, seq: int, what: str) -> Problem:
+    return Problem(kind, file, line, seq, f"{file}:{line}: {what}")
+
+
+def _follows(line: bytes, previous: bytes) -> bool:
+    return line[len(PREFIX) : HASH_END] == link(previous, line[HASH_END:])
 
 
 def _look(source: Source, seq: int, previous: bytes, line: bytes) -> _Scene:
@@ -121,9 +139,10 @@ def _classify(scene: _Scene) -> tuple[ProblemKind, str]:
             last = f" to {claimed - 1}" if claimed > seq + 1 else ""
             verb = "were" if last else "was"
             return ProblemKind.REMOVED, f"record {seq}{last} {verb} removed; record {claimed} follows."
-    if scene.follows(scene.following, scene.previous) and claimed_seq(scene.following or b"") == seq:
+    following = scene.following or b""
+    if claimed_seq(following) == seq and _follows(following, scene.previous):
         return ProblemKind.INSERTED, f"a line was inserted before record {seq}."
-    return ProblemKind.CHANGED, f"record {seq} was changed."
+    return ProblemKind.CHANGED, f"record {seq} was changed{scene.doubt()}."
 
 
 def removed_segment(name: str, number: int, seq: int) -> Problem:

@@ -159,6 +159,7 @@ class _Walk:
             number += count
             if not fits:
                 self.problem = diagnose(self._source, self.seq + 1, self.digest)
+                self._step_back(self.problem.seq - 1)
                 return
             if count < run:
                 return
@@ -171,11 +172,18 @@ class _Walk:
         while self._stops and self._stops[-1].seq == self.seq:
             if self._stops.pop().hash != self.digest.decode():
                 first = self._trusted_seq + 1
-                self.seq, bad = self._trusted_seq, self.seq
-                what = f"a record from {first} to {bad} was changed, and the hashes from there on were calculated anew."
+                what = f"a record from {first} to {self.seq} was changed, and the hashes after it were calculated anew."
+                self._step_back(self._trusted_seq)
                 self._report(ProblemKind.REWRITTEN, file, number, what)
                 return
         self._trusted_seq = self.seq
+
+    def _step_back(self, seq: int) -> None:
+        """Stand at an earlier record: what follows it fits, but is not to be trusted."""
+        if seq != self.seq:
+            lines = islice(self._source.placed_lines(), seq - 1, None) if seq else iter(())
+            line = next(lines, (None, 0, PREFIX + GENESIS))[2]
+            self.seq, self.digest = seq, line[len(PREFIX) : HASH_END]
 
     def _report_cut_off(self) -> None:
         last_seq = self._stops[0].seq
