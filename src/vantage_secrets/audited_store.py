@@ -32,8 +32,10 @@ class Recorder:
         self._why = why
         self._clock = clock
 
-    def record(self, action: Action, subject: str, outcome: Outcome, *, version_id: str = "", why: str = "") -> None:
-        """Make one event durable.
+    def record(
+        self, action: Action, subject: str, outcome: Outcome, *, version_id: str = "", why: str | None = None
+    ) -> None:
+        """Make one event durable; ``why`` is the recorder's own reason where none is given.
 
         Raises:
             AuditUnwritableError: The log cannot be written, and it was told to refuse.
@@ -47,7 +49,7 @@ class Recorder:
                 outcome=outcome,
                 version_id=version_id,
                 where=here()[1],  # asked each time: a fork is another process
-                why=why or self._why,
+                why=self._why if why is None else why,
             )
         )
 

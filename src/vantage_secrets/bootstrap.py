@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vantage_secrets.audit.event import Action, AuditSink
+from vantage_secrets.audit.event import Action
 from vantage_secrets.audit.place import here
 from vantage_secrets.audited_store import AuditedStore, Recorder
 from vantage_secrets.clock import Clock, utc_now
@@ -19,6 +19,8 @@ from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.registry import open_store
 
 if TYPE_CHECKING:
+    from vantage_secrets.audit.log import AuditLog
+    from vantage_secrets.audit.spool import Collection
     from vantage_secrets.client import SecretClient
     from vantage_secrets.rotation.rotator import Rotator
     from vantage_secrets.targets.contract import Target
@@ -56,7 +58,7 @@ class Workspace:
         self._targets: dict[str, Target | None] = {}
 
     @cached_property
-    def audit(self) -> AuditSink:
+    def audit(self) -> AuditLog:
         """The audit log that the manifest names."""
         from vantage_secrets.audit.log import AuditLog
 
@@ -68,6 +70,17 @@ class Workspace:
             segment_bytes=settings.segment_bytes,
             clock=self.clock,
         )
+
+    def collect_spool(self) -> Collection:
+        """Bring the events of processes that could not write the log into it.
+
+        Raises:
+            AuditUnwritableError: The log cannot be written from here either.
+            AuditError: The spool cannot be read.
+        """
+        from vantage_secrets.audit.spool import collect_spool
+
+        return collect_spool(self.audit, self.manifest.audit.spool, clock=self.clock)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -92,6 +92,13 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_json_line(record: Mapping[str, Any]) -> None:
+    """Print one record of an endless row of them, as JSON on a line of its own, at once."""
+    import json
+
+    print(json.dumps({key: _json_value(value) for key, value in record.items()}, ensure_ascii=False), flush=True)
+
+
 def say(text: str) -> None:
     """Tell a person how it goes, on standard error, so that piped output stays clean."""
     print(text, file=sys.stderr)

@@ -79,6 +79,6 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
             if isinstance(error, BrokenPipeError):  # Typer would end with 1, which has another meaning here
                 raise typer.Exit(report(error, show_traceback=False)) from None
             raise
-        workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS)
+        workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS, why="")
     finally:
         workspace.close()
