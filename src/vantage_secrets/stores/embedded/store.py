@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
@@ -14,13 +14,21 @@ from vantage_secrets.errors import (
     EnvironmentMismatchError,
     InvalidInputError,
     PendingVersionExistsError,
-    SecretNotFoundError,
     VersionConflictError,
     VersionNotFoundError,
     VersionRetiredError,
 )
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Capability, Store
+from vantage_secrets.stores.embedded.catalogue import (
+    SECRET_COLUMNS,
+    Catalogue,
+    History,
+    absent,
+    number_of,
+    parse_id,
+    read_header,
+)
 from vantage_secrets.stores.embedded.envelope import Envelope, canonical, encode_value
 from vantage_secrets.stores.embedded.keys import KeyPlaces, KeySource, Prompt, find_key, parse_source
 from vantage_secrets.stores.embedded.new_keys import make_key, make_key_beside, rewrap, settle_key
@@ -31,7 +39,6 @@ from vantage_secrets.stores.embedded.records import (
     as_microseconds,
     check_header,
     damaged,
-    parse_header,
     parse_secret,
     parse_version,
     put_header,
@@ -51,20 +58,7 @@ _READ_STAGE = {
     stage: _READ.format(number=f"s.{stage.value}") for stage in (Stage.PENDING, Stage.CURRENT, Stage.PREVIOUS)
 }
 _READ_NUMBER = _READ.format(number="?")
-_HISTORY = "SELECT s.*, v.* FROM secrets AS s LEFT JOIN versions AS v ON v.name = s.name WHERE s.name = ?"
-_SECRET_COLUMNS = len(SecretRow._fields) + 1
 _VERSION_COLUMNS = len(VersionRow._fields) + 1
-
-
-class _History(NamedTuple):
-    """A secret that exists, with all its versions, the oldest first."""
-
-    secret: SecretRow
-    versions: tuple[VersionRow, ...]
-
-    def version(self, text: str) -> VersionRow:
-        """Return the version with the id ``text``."""
-        return self.versions[_number(self.secret, text) - self.secret.first]
 
 
 class EmbeddedStore(Store):
@@ -98,7 +92,7 @@ class EmbeddedStore(Store):
         self.environment = environment
         self._places = places
         self._clock = clock
-        self._names_seen_at: tuple[sqlite3.Connection, int] | None = None
+        self._catalogue = Catalogue()
         self._database = Database(path, busy_seconds)
         try:
             with self._database.reading() as connection:
@@ -125,13 +119,13 @@ class EmbeddedStore(Store):
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         """Return all versions, the newest first, retired ones too; see :meth:`Store.describe`."""
         with self._database.reading() as connection:
-            history = self._history(connection, name)
+            history = self._catalogue.history(connection, self._envelope, name)
         return tuple(row.as_version(history.secret) for row in reversed(history.versions))
 
     def list(self, prefix: str = "") -> Iterator[SecretName]:
         """Yield the names that begin with ``prefix``, in order, lazily; see :meth:`Store.list`."""
         with self._database.reading() as connection:
-            self._check_names(connection)
+            self._catalogue.check_names(connection, self._envelope)
         return self._names(prefix) if prefix.isascii() else iter(())
 
     def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
@@ -139,9 +133,9 @@ class EmbeddedStore(Store):
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
         with self._writing() as (connection, header):
-            secret = self._secret(connection, name)
+            secret = self._catalogue.secret(connection, self._envelope, name)
             if secret is not None and secret.exists:
-                sent = self._sent_before(self._history(connection, name), value, token)
+                sent = self._sent_before(self._catalogue.history(connection, self._envelope, name), value, token)
                 if sent is not None:
                     return sent
                 if secret.pending is not None:
@@ -151,7 +145,7 @@ class EmbeddedStore(Store):
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`."""
         with self._writing() as (connection, _header):
-            history = self._history(connection, name)
+            history = self._catalogue.history(connection, self._envelope, name)
             secret, row = history.secret, history.version(version)
             stage = secret.stage_of(row.number)
             if stage is Stage.CURRENT:
@@ -176,7 +170,7 @@ class EmbeddedStore(Store):
     def retire(self, name: SecretName, version: str) -> SecretVersion:
         """Erase a version's value and its key; see :meth:`Store.retire`."""
         with self._writing() as (connection, _header):
-            history = self._history(connection, name)
+            history = self._catalogue.history(connection, self._envelope, name)
             secret, row = history.secret, history.version(version)
             stage = secret.stage_of(row.number)
             if stage is Stage.CURRENT:
@@ -197,7 +191,7 @@ class EmbeddedStore(Store):
         used for two values.
         """
         with self._writing() as (connection, _header):
-            secret = self._secret(connection, name)
+            secret = self._catalogue.secret(connection, self._envelope, name)
             if secret is None or not secret.exists:
                 return False
             connection.execute("DELETE FROM sealed_values WHERE name = ?", (secret.name,))
@@ -248,7 +242,7 @@ class EmbeddedStore(Store):
 
     def _unlock(self, connection: sqlite3.Connection) -> Envelope:
         """Return the envelope that opens the store as it is now."""
-        header, mac = self._header(connection)
+        header, mac = read_header(connection)
         if header.environment != self.environment:
             raise EnvironmentMismatchError(
                 f"The store at {self.path} belongs to '{header.environment}', not to '{self.environment}'."
@@ -256,7 +250,7 @@ class EmbeddedStore(Store):
         try:
             kek = find_key(header, self._places)
         except EncryptionKeyError:
-            if self._header(connection)[0].key_id == header.key_id:
+            if read_header(connection)[0].key_id == header.key_id:
                 raise
             return self._unlock(connection)  # Another process replaced the key between the two.
         metadata_key = kek.unwrap(header.wrapped_metadata_key, canonical("metadata-key", header.context))
@@ -264,14 +258,10 @@ class EmbeddedStore(Store):
         check_header(envelope, header, mac)
         return envelope
 
-    def _header(self, connection: sqlite3.Connection) -> tuple[Header, object]:
-        columns = connection.execute("SELECT * FROM store").fetchone()
-        return parse_header(columns), None if columns is None else columns[-2]
-
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, Header]]:
         with self._database.writing() as connection:
-            header, mac = self._header(connection)
+            header, mac = read_header(connection)
             if header.key_id != self._envelope.key_id:
                 self._envelope = self._unlock(connection)
             check_header(self._envelope, header, mac)
@@ -279,7 +269,7 @@ class EmbeddedStore(Store):
 
     def _read_stage(self, connection: sqlite3.Connection, name: SecretName, stage: Stage) -> SecretReading:
         if stage is Stage.RETIRED:
-            self._history(connection, name)
+            self._catalogue.history(connection, self._envelope, name)
             raise VersionRetiredError(f"A retired version of '{name}' cannot be read.")
         secret, columns = self._found(connection, name, _READ_STAGE[stage], (str(name),))
         number = secret.number_in(stage)
@@ -288,9 +278,9 @@ class EmbeddedStore(Store):
         return self._opened(secret, number, columns)
 
     def _read_version(self, connection: sqlite3.Connection, name: SecretName, version: str) -> SecretReading:
-        known = _parsed(version)
+        known = parse_id(version)
         secret, columns = self._found(connection, name, _READ_NUMBER, (known, str(name)))
-        number = _number(secret, version)
+        number = number_of(secret, version)
         if secret.stage_of(number) is Stage.RETIRED:
             raise _retired(secret, number)
         return self._opened(secret, number, columns)
@@ -300,16 +290,16 @@ class EmbeddedStore(Store):
     ) -> tuple[SecretRow, tuple[Any, ...]]:
         """Return the secret's row and the columns of version and value, under the key that the store has now."""
         columns = connection.execute(query, parameters).fetchone()
-        if columns is not None and columns[0] != self._envelope.key_id:
+        while columns is not None and columns[0] != self._envelope.key_id:  # Another process replaced the key.
             self._envelope = self._unlock(connection)
             columns = connection.execute(query, parameters).fetchone()
         if columns is None:
-            self._check_names(connection)
-            raise _absent(name)
-        secret = parse_secret(self._envelope, columns[1 : 1 + _SECRET_COLUMNS])
+            self._catalogue.check_names(connection, self._envelope)
+            raise absent(name)
+        secret = parse_secret(self._envelope, columns[1 : 1 + SECRET_COLUMNS])
         if not secret.exists:
-            raise _absent(name)
-        return secret, columns[1 + _SECRET_COLUMNS :]
+            raise absent(name)
+        return secret, columns[1 + SECRET_COLUMNS :]
 
     def _opened(self, secret: SecretRow, number: int, columns: tuple[Any, ...]) -> SecretReading:
         row = parse_version(self._envelope, columns[:_VERSION_COLUMNS])
@@ -318,59 +308,11 @@ class EmbeddedStore(Store):
         value = self._envelope.open(row.name, number, row.shape, *columns[_VERSION_COLUMNS:])
         return SecretReading(value, row.as_version(secret))
 
-    def _secret(self, connection: sqlite3.Connection, name: SecretName) -> SecretRow | None:
-        columns = connection.execute("SELECT * FROM secrets WHERE name = ?", (str(name),)).fetchone()
-        if columns is None:
-            self._check_names(connection)
-            return None
-        return parse_secret(self._envelope, columns)
-
-    def _history(self, connection: sqlite3.Connection, name: SecretName) -> _History:
-        rows = connection.execute(_HISTORY, (str(name),)).fetchall()
-        if not rows:
-            self._check_names(connection)
-            raise _absent(name)
-        secret = parse_secret(self._envelope, rows[0][:_SECRET_COLUMNS])
-        if not secret.exists:
-            raise _absent(name)
-        versions = tuple(parse_version(self._envelope, row[_SECRET_COLUMNS:]) for row in rows)
-        numbers = [row.number for row in versions]
-        if numbers != [*range(secret.first, secret.last + 1)] or any(row.name != secret.name for row in versions):
-            raise damaged(f"the history of '{name}'")
-        return _History(secret, versions)
-
-    def _check_names(self, connection: sqlite3.Connection) -> None:
-        """Return when every secret's row is there and whole.
-
-        A damaged name or index would make a secret look absent. The result holds for as long as no other
-        process commits (SQLite's ``data_version``); our own commits keep it true.
-        """
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        seen_at = (connection, version)  # The number means something within one connection only.
-        if seen_at == self._names_seen_at:
-            return
-        with _snapshot(connection):
-            header, mac = self._header(connection)
-            check_header(self._envelope, header, mac)
-            last, count = "", 0
-            for columns in connection.execute("SELECT * FROM secrets"):
-                row = parse_secret(self._envelope, columns)
-                if row.name <= last:
-                    raise damaged("the order of the secrets")
-                last, count = row.name, count + 1
-        if count != header.secret_count:
-            raise damaged(f"the list of secrets ({count} of {header.secret_count} are there)")
-        self._names_seen_at = seen_at
-
     def _names(self, prefix: str) -> Iterator[SecretName]:
         last = ""
         while True:
             with self._database.reading() as connection:
-                page = connection.execute(
-                    "SELECT * FROM secrets WHERE name >= ? AND name > ? ORDER BY name LIMIT ?",
-                    (prefix, last, _PAGE_COUNT),
-                ).fetchall()
-                rows = [parse_secret(self._envelope, columns) for columns in page]
+                rows = self._catalogue.page(connection, self._envelope, prefix, last, _PAGE_COUNT)
             for row in rows:
                 if not row.name.startswith(prefix):
                     return
@@ -380,7 +322,7 @@ class EmbeddedStore(Store):
                 return
             last = rows[-1].name
 
-    def _sent_before(self, history: _History, value: SecretValue, token: str) -> SecretVersion | None:
+    def _sent_before(self, history: History, value: SecretValue, token: str) -> SecretVersion | None:
         """Return the version that was staged under ``token``, or ``None``."""
         digest = self._envelope.token_digest(history.secret.name, token)
         for row in history.versions:
@@ -438,36 +380,6 @@ class EmbeddedStore(Store):
 
     def _now(self) -> int:
         return as_microseconds(self._clock())
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let all statements of the block see one state; inside a transaction they do already."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-
-
-def _parsed(version: str) -> int:
-    """Return the number that a version id writes, or -1, which no version has."""
-    is_id = version.isascii() and version.isdecimal() and version[0] != "0" and len(version) < 19
-    return int(version) if is_id else -1
-
-
-def _number(secret: SecretRow, version: str) -> int:
-    number = _parsed(version)
-    if not secret.first <= number <= secret.last:
-        raise VersionNotFoundError(f"'{secret.name}' has no version '{version[:40]}'.")
-    return number
-
-
-def _absent(name: SecretName) -> SecretNotFoundError:
-    return SecretNotFoundError(f"There is no secret '{name}'.")
 
 
 def _retired(secret: SecretRow, number: int) -> VersionRetiredError:
