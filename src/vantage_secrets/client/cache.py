@@ -135,14 +135,14 @@ class SecretCache:
     def run_due(self) -> timedelta | None:
         """Fetch what is due; return how long until something is due again, ``None`` when nothing is held.
 
-        Never raises for a secret that cannot be fetched: that is counted, and tried again later.
+        Never raises for a secret that cannot be fetched: that is counted and logged, and tried again later.
         """
         # All of them leave the fast path before the first is fetched: a store that hangs must not keep them there.
         for name in self._take_due():
             try:
                 self._fly(name, begun_now=True)
-            except Exception:  # noqa: S112 - counted and reported where it arose, in _fetch
-                continue
+            except Exception as exc:
+                self._tally.background_failure(name, exc)
         waits = [self._freshness.until_look(cached) for cached in list(self._cached.values())]
         return min(waits, default=None)
 

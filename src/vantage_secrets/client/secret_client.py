@@ -218,7 +218,7 @@ class SecretClient:
         """Fetch what is due; return how long until something is due again, ``None`` when nothing is cached.
 
         This is what the background thread calls. Never raises for a secret that cannot be fetched: that is
-        counted, and tried again later.
+        counted and logged, and tried again later.
         """
         return self._cache.run_due()
 

@@ -51,11 +51,13 @@ class Tally:
         self._emit(ClientEventKind.VERSION_CHANGED, name, version_id)
 
     def refresh_failure(self, name: SecretName, error: Exception) -> None:
-        """Count and log a fetch that failed."""
+        """Count a fetch that failed; whoever asked for it gets the error."""
         self.count("refresh_failures")
-        detail = error.code if isinstance(error, VantageSecretsError) else type(error).__name__
-        self._emit(ClientEventKind.REFRESH_FAILED, name, detail)
-        _warn("The secret '%s' could not be fetched: %s.", name, detail)
+        self._emit(ClientEventKind.REFRESH_FAILED, name, _word(error))
+
+    def background_failure(self, name: SecretName, error: Exception) -> None:
+        """Log a fetch that nobody asked for, so that its error reaches somebody."""
+        _warn("The secret '%s' could not be refreshed: %s.", name, _word(error))
 
     def callback_failure(self, name: SecretName, error: Exception) -> None:
         """Count and log a callback that raised."""
@@ -71,6 +73,10 @@ class Tally:
         except Exception as exc:  # Metrics must not cost an application its secrets.
             self.count("callback_failures")
             _warn("The event handler raised %s for '%s'.", type(exc).__name__, name)
+
+
+def _word(error: Exception) -> str:
+    return error.code if isinstance(error, VantageSecretsError) else type(error).__name__
 
 
 def _warn(message: str, *words: object) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +44,7 @@ class _Secret:
 
 
 class MemoryStore(Store):
-    """Holds secrets in this process and nowhere else; safe to use from several threads.
+    """Holds secrets in this process and nowhere else; safe to use from several threads, and in a forked child.
 
     Attributes:
         away: While true, every verb raises ``StoreUnavailableError``: an outage.
@@ -66,13 +68,15 @@ class MemoryStore(Store):
         self.reads: Counter[SecretName] = Counter()
         self.before_read: Callable[[SecretName], object] | None = None
         self._clock = clock
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._secrets: dict[SecretName, _Secret] = {}
         self._digest_key = secrets.token_bytes(32)
         self._serial = 0
         self._closed = False
         for name, value in (values or {}).items():
             self.put(name, value)
+        renew = weakref.WeakMethod(self._renew_lock)
+        os.register_at_fork(after_in_child=lambda: (found := renew()) and found())
 
     @property
     def read_count(self) -> int:
@@ -194,6 +198,10 @@ class MemoryStore(Store):
         with self._lock:
             self._closed = True
             self._secrets.clear()
+
+    def _renew_lock(self) -> None:
+        # In a forked child the lock may be held by a thread that is not there.
+        self._lock = threading.RLock()
 
     def _answer(self, name: SecretName | None = None) -> None:
         if self._closed:
