@@ -13,6 +13,7 @@ import pty
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ import pytest
 from tests.canary import canary, leaks_in, planted
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"<!-- tested: ([a-z-]+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^( *)<!-- tested: ([a-z-]+) -->\n\1```(\w+)\n(.*?)\1```", re.DOTALL | re.MULTILINE)
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 KEYS = ("VANTAGE_API_KEY", "API_KEY", "WORKER_CLICKHOUSE_PASSWORD", "API_CLICKHOUSE_PASSWORD", "KAFKA_SASL_PASSWORD")
 FROM_NOTHING = ("README.md", "docs/tutorials/out-of-dotenv.md")
@@ -38,8 +39,8 @@ def sessions() -> dict[tuple[str, str], list[tuple[str, str]]]:
     """Return the blocks, as language and text, of each page and session."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]:
-        for name, language, text in BLOCK.findall(path.read_text("utf-8")):
-            found.setdefault((str(path.relative_to(ROOT)), name), []).append((language, text))
+        for _indent, name, language, text in BLOCK.findall(path.read_text("utf-8")):
+            found.setdefault((str(path.relative_to(ROOT)), name), []).append((language, textwrap.dedent(text)))
     return found
 
 
