@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from vantage_secrets.audit.event import Action, AuditEvent, AuditSink, Outcome
@@ -10,7 +10,7 @@ from vantage_secrets.audit.place import here
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import SecretNotFoundError, StoreAccessDeniedError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
-from vantage_secrets.stores.contract import Store
+from vantage_secrets.stores.contract import Examination, Store
 
 _T = TypeVar("_T")
 
@@ -135,6 +135,22 @@ class AuditedStore(Store):
     def delete(self, name: SecretName) -> bool:
         """Delete, on record."""
         return self._recorder.during(Action.SECRET_DELETE, str(name), lambda: self._store.delete(name))
+
+    def read_many(self, names: Iterable[SecretName]) -> Iterator[SecretReading]:
+        """Read many, each on record before it is given."""
+        for reading in self._store.read_many(names):
+            self._recorder.record(
+                Action.SECRET_READ, str(reading.version.name), Outcome.SUCCESS, version_id=reading.version.id
+            )
+            yield reading
+
+    def watch(self, on_change: Callable[[SecretName], None]) -> Callable[[], None]:
+        """Watch; no value, no event."""
+        return self._store.watch(on_change)
+
+    def examine(self) -> Iterator[Examination]:
+        """Examine; no value, no event."""
+        return self._store.examine()
 
     def close(self) -> None:
         """Close the store inside."""

@@ -7,11 +7,14 @@ unchanged against every store.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 from typing import ClassVar, Self
 
+from vantage_secrets.errors import SecretNotFoundError, UnsupportedOperationError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 
 
@@ -26,6 +29,38 @@ class Capability(StrEnum):
     """``describe`` still lists retired versions."""
     BINARY_VALUES = "binary-values"
     """Values that are bytes come back as bytes."""
+    WATCH = "watch"
+    """``watch`` tells of new versions as they come, so that nobody has to poll."""
+
+
+class Health(StrEnum):
+    """How one part of a store stands, as seen from here."""
+
+    WORKS = "works"
+    """It was tried, and it works."""
+    MISSING = "missing"
+    """Something is missing that a person can add: a permission, a setting, a login."""
+    BROKEN = "broken"
+    """It was tried, and it failed."""
+    WARNING = "warning"
+    """It works, and will hurt some day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found about one part of a store.
+
+    Attributes:
+        part: What was looked at, a few words: ``login``, ``permission to write``.
+        health: How it stands.
+        words: What was found, one sentence.
+        next_action: What to do now, as a command where there is one; empty when it works.
+    """
+
+    part: str
+    health: Health
+    words: str
+    next_action: str = ""
 
 
 class Store(ABC):
@@ -130,6 +165,48 @@ class Store(ABC):
     @abstractmethod
     def delete(self, name: SecretName) -> bool:
         """Remove the secret with all versions; return whether there was anything. Safe to repeat."""
+
+    def read_many(self, names: Iterable[SecretName]) -> Iterator[SecretReading]:
+        """Yield the current value of each of ``names`` that has one, with its version, in any order.
+
+        Fetches with the vendor's batch call or in parallel where that is faster; here, one by one. A secret
+        without a current value is left out.
+
+        Raises:
+            StoreIntegrityError: What is stored is not what was written.
+        """
+        for name in names:
+            with suppress(SecretNotFoundError):
+                yield self.read(name)
+
+    def watch(self, on_change: Callable[[SecretName], None]) -> Callable[[], None]:
+        """Call ``on_change``, in a thread of the store's, soon after a secret has another current version.
+
+        A version that came while the connection was lost is told of when it is back. What ``on_change`` raises
+        ends nothing.
+
+        Returns:
+            What ends the watch; safe to call twice.
+
+        Raises:
+            UnsupportedOperationError: The store lacks ``WATCH``.
+        """
+        raise UnsupportedOperationError(
+            f"A store of '{self.scheme}:' cannot be watched.", hint="Poll it: the client does so by itself."
+        )
+
+    def examine(self) -> Iterator[Examination]:
+        """Yield what works, what is missing and what to do about it, for a person; no value and no change.
+
+        Here, whether names can be listed; each store looks at more. Ends early where the rest depends on what is
+        broken. Raises nothing for what it finds.
+        """
+        try:
+            count = sum(1 for _ in self.list())
+        except VantageSecretsError as exc:
+            yield Examination("listing names", Health.BROKEN, exc.message, exc.hint)
+        else:
+            yield Examination("listing names", Health.WORKS, f"{count} secret(s) can be listed.")
 
     @abstractmethod
     def close(self) -> None:
