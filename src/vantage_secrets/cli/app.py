@@ -23,6 +23,14 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from vantage_secrets import __version__
+
+        print(f"vantage-secrets {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -35,14 +43,11 @@ def options(
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+    version: Annotated[  # noqa: ARG001 - acts by its callback
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-    if version:
-        from vantage_secrets import __version__
-
-        print(f"vantage-secrets {__version__}")
-        raise typer.Exit
     given = context.ensure_object(GlobalOptions)
     given.manifest, given.debug = manifest, debug
 
