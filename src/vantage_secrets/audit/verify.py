@@ -145,7 +145,8 @@ class _Walk:
                 self._segment(segment)
             is_last = segment is self._source.segments[-1]
             if self.problem is None and not is_last and segment.unfinished_bytes():
-                self._report(ProblemKind.CHANGED, segment.path.name, 0, f"record {self.seq + 1} was changed.")
+                number = sum(1 for _ in segment.lines()) + segment.skipped_lines + 1
+                self._report(ProblemKind.CHANGED, segment.path.name, number, f"record {self.seq + 1} was changed.")
         if self.problem is None and self._stops:
             self._report_cut_off()
 
