@@ -185,7 +185,7 @@ class ChainWriter:
         return True
 
     def _open_tail(self) -> _Tail:
-        self._refuse_open_folder()
+        _refuse_if_open(self._folder, self._folder.stat().st_mode)
         numbers = segment_numbers(self._folder)
         number = numbers[-1] if numbers else 1
         before = self._end_of(numbers[-2]) if len(numbers) > 1 else (0, GENESIS)
@@ -207,10 +207,16 @@ class ChainWriter:
         is_new = not path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(path, flags, 0o600)
-        if is_new:
-            sync_folder(self._folder)
+        try:
+            found = os.fstat(handle)
+            _refuse_if_open(path, found.st_mode)
+            if is_new:
+                sync_folder(self._folder)
+        except BaseException:
+            os.close(handle)
+            raise
         next_path = str(self._folder / segment_name(number + 1))
-        return _Tail(handle, str(path), next_path, number, os.fstat(handle).st_ino, 0, *before)
+        return _Tail(handle, str(path), next_path, number, found.st_ino, 0, *before)
 
     def _read_end(self, tail: _Tail) -> bytes:
         """Set ``tail`` to the last whole line; return what follows it."""
@@ -240,14 +246,6 @@ class ChainWriter:
         tail, self._tail = self._tail, None
         if tail is not None:
             os.close(tail.handle)
-
-    def _refuse_open_folder(self) -> None:
-        # SECURITY: where everyone may write, anyone may exchange the files under the lock.
-        if self._folder.stat().st_mode & 0o002:
-            raise AuditError(
-                f"The audit log's folder {self._folder} may be written by everyone.",
-                hint=f"Run 'chmod o-w {self._folder}', and then 'vantage-secrets audit verify'.",
-            )
 
     def _append(self, tail: _Tail, bodies: Sequence[bytes]) -> None:
         seq, digest = tail.seq, tail.digest
@@ -323,6 +321,15 @@ class ChainWriter:
         except OSError:  # The records are on disk, which is what was promised; a later checkpoint will cover them.
             return
         self._signed_seq = tail.seq
+
+
+def _refuse_if_open(path: Path, mode: int) -> None:
+    # SECURITY: what everyone may write is no evidence; where everyone may write, files can be exchanged.
+    if mode & 0o002:
+        raise AuditError(
+            f"The audit log's {path} may be written by everyone.",
+            hint=f"Run 'chmod o-w {path}', and then 'vantage-secrets audit verify'.",
+        )
 
 
 def _last_line(handle: int, size_bytes: int) -> tuple[bytes, bytes]:

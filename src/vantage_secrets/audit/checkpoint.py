@@ -217,7 +217,8 @@ class CheckpointVerifier:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            raw = base64.b64decode(public_key.strip().removeprefix(_SCHEME), validate=True)
+            scheme, raw_text = public_key[: len(_SCHEME)], public_key[len(_SCHEME) :]
+            raw = base64.b64decode(raw_text if scheme == _SCHEME else "", validate=True)
             self._key = Ed25519PublicKey.from_public_bytes(raw)
         except (ValueError, binascii.Error):
             raise InvalidInputError(

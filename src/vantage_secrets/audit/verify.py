@@ -74,8 +74,9 @@ def verify(log: Path, *, public_key: str | None = None, checkpoint: Checkpoint |
     """
     source = open_source(log)
     key = source.public_key if public_key is None else public_key.strip()
-    checkpoints, problem = _signed_checkpoints(source, key)
-    if checkpoint is not None and key and not CheckpointVerifier(key).accepts(checkpoint):
+    verifier = CheckpointVerifier(key) if key or public_key is not None else None
+    checkpoints, problem = _signed_checkpoints(source, verifier)
+    if checkpoint is not None and verifier is not None and not verifier.accepts(checkpoint):
         problem = problem or _unsigned("the checkpoint kept elsewhere", 1, checkpoint)
     walk = _Walk(source, [*checkpoints, *([checkpoint] if checkpoint else [])])
     walk.run()
@@ -96,11 +97,10 @@ def verify(log: Path, *, public_key: str | None = None, checkpoint: Checkpoint |
     )
 
 
-def _signed_checkpoints(source: Source, key: str) -> tuple[list[Checkpoint], Problem | None]:
+def _signed_checkpoints(source: Source, verifier: CheckpointVerifier | None) -> tuple[list[Checkpoint], Problem | None]:
     """Return the checkpoints up to the first bad one, and what is bad about that one."""
     good: list[Checkpoint] = []
     name = source.checkpoints_name
-    verifier = CheckpointVerifier(key) if key else None
     if verifier is None and source.checkpoint_lines:
         text = f"{name}: there are checkpoints but no public key to check them with; it was removed."
         return good, Problem(ProblemKind.KEY_REMOVED, name, 1, 0, text)
