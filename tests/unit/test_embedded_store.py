@@ -13,6 +13,7 @@ import pytest
 from tests.canary import canary
 from vantage_secrets.errors import InvalidInputError, StoreError, StoreUnavailableError, VersionNotFoundError
 from vantage_secrets.secret import SecretName, SecretValue, SecretVersion, Stage
+from vantage_secrets.stores.contract import Health
 from vantage_secrets.stores.embedded import EmbeddedStore, create_embedded, open_embedded
 from vantage_secrets.stores.embedded.records import Header
 from vantage_secrets.stores.registry import open_store
@@ -172,3 +173,17 @@ def test_the_registry_opens_it_by_its_url(store: EmbeddedStore, tmp_path: Path) 
     options = {"key_file": str(tmp_path / "key")}
     with open_store(store.url, environment="test", options=options) as again:
         assert isinstance(again, EmbeddedStore)
+
+
+def test_examining_names_the_key_and_says_whether_the_store_takes_writes(store: EmbeddedStore, tmp_path: Path) -> None:
+    found = {one.part: one for one in store.examine()}
+    key_id = store.rotate_key()
+    assert {one.health for one in found.values()} == {Health.WORKS}
+    assert f"key {key_id} (file)" in {one.part: one for one in store.examine()}["encryption key"].words
+    rival = sqlite3.connect(tmp_path / "secrets.db", isolation_level=None)
+    rival.execute("BEGIN IMMEDIATE")
+    options = {"key_file": str(tmp_path / "key"), "busy_timeout": "0s"}
+    with open_embedded(store.url, environment="test", options=options) as other:
+        found = {one.part: one for one in other.examine()}
+    rival.close()
+    assert (found["listing names"].health, found["writing"].health) == (Health.WORKS, Health.BROKEN)

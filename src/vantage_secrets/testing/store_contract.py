@@ -28,7 +28,7 @@ from vantage_secrets.errors import (
     VantageSecretsError,
 )
 from vantage_secrets.secret import SecretName, SecretValue, Stage
-from vantage_secrets.stores.contract import Capability, Store
+from vantage_secrets.stores.contract import Capability, Health, Store
 from vantage_secrets.testing.store_changing import StoreChangingContract
 from vantage_secrets.testing.store_reading import StoreReadingContract
 from vantage_secrets.testing.store_steps import (
@@ -151,3 +151,6 @@ class StoreOutageContract:
     ) -> None:
         with pytest.raises(StoreUnavailableError):
             VERBS[verb](unreachable_store)
+
+    def test_examining_a_store_that_does_not_answer_raises_nothing_and_says_so(self, unreachable_store: Store) -> None:
+        assert Health.BROKEN in {one.health for one in unreachable_store.examine()}

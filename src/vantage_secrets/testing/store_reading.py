@@ -3,6 +3,7 @@
 # ruff: noqa: D102  # A test's name is its sentence.
 from __future__ import annotations
 
+import queue
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from vantage_secrets.errors import (
     VersionRetiredError,
 )
 from vantage_secrets.secret import VALUE_BYTES_MAX, SecretName, SecretValue, Stage
-from vantage_secrets.stores.contract import Capability, Store
+from vantage_secrets.stores.contract import Capability, Health, Store
 from vantage_secrets.testing.store_steps import (
     ABSENT,
     NAME,
@@ -217,3 +218,53 @@ class StoreReadingContract:
     def test_a_secret_with_only_a_pending_version_is_listed(self, store: Store, make_value: MakeValue) -> None:
         store.stage(NAME, SecretValue(make_value()), "token")
         assert [*store.list()] == [NAME]
+
+    # read_many, watch, examine
+
+    def test_read_many_yields_each_current_value_and_leaves_out_what_has_none(
+        self, store: Store, make_value: MakeValue
+    ) -> None:
+        values = {SecretName(f"many/{index}"): make_value() for index in range(3)}
+        for name, value in values.items():
+            make_current(store, name, value)
+        store.stage(NAME, SecretValue(make_value()), "token")
+        found = {reading.version.name: reading for reading in store.read_many([*values, NAME, ABSENT])}
+        assert sorted(found) == sorted(values)
+        assert all(found[name].value.matches(value) for name, value in values.items())
+        assert all(reading.version == store.read(name).version for name, reading in found.items())
+
+    def test_watching_tells_of_each_new_current_version_or_is_refused(
+        self, store: Store, make_value: MakeValue
+    ) -> None:
+        if Capability.WATCH not in store.capabilities:
+            with pytest.raises(UnsupportedOperationError):
+                store.watch(lambda _name: None)
+            return
+        told: queue.SimpleQueue[SecretName] = queue.SimpleQueue()
+
+        def tell(name: SecretName) -> None:
+            told.put(name)
+            raise RuntimeError("what a watcher raises ends nothing")
+
+        end = store.watch(tell)
+        try:
+            for name in (NAME, SecretName("contract/other"), NAME):
+                make_current(store, name, make_value())
+                while told.get(timeout=60) != name:
+                    pass
+        finally:
+            end()
+            end()
+
+    def test_examining_tells_what_works_and_shows_no_value(self, store: Store, make_value: MakeValue) -> None:
+        value = make_value()
+        make_current(store, NAME, value)
+        found = [*store.examine()]
+        assert found
+        assert [one for one in found if one.health is Health.BROKEN] == []
+        assert all(one.next_action == "" for one in found if one.health is Health.WORKS)
+        assert value not in repr(found)
+
+    def test_examining_a_store_that_cannot_answer_raises_nothing_and_says_so(self, store: Store) -> None:
+        store.close()
+        assert Health.BROKEN in {one.health for one in store.examine()}

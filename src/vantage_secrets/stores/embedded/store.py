@@ -14,12 +14,13 @@ from vantage_secrets.errors import (
     EnvironmentMismatchError,
     InvalidInputError,
     PendingVersionExistsError,
+    StoreError,
     VersionConflictError,
     VersionNotFoundError,
     VersionRetiredError,
 )
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
-from vantage_secrets.stores.contract import Capability, Store
+from vantage_secrets.stores.contract import Capability, Examination, Health, Store
 from vantage_secrets.stores.embedded.catalogue import (
     SECRET_COLUMNS,
     Catalogue,
@@ -83,7 +84,7 @@ class EmbeddedStore(Store):
     """
 
     scheme = "embedded"
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.WATCH}
 
     def __init__(
         self, path: Path, *, environment: str, places: KeyPlaces, clock: Clock = utc_now, busy_seconds: float = 10.0
@@ -199,6 +200,21 @@ class EmbeddedStore(Store):
             gone = SecretRow(secret.name, secret.last + 1, secret.last, None, None, None)
             put_row(connection, "secrets", gone.sealed(self._envelope))
             return True
+
+    def examine(self) -> Iterator[Examination]:
+        """Yield whether names can be listed, which key the store has, and whether it takes writes."""
+        yield from super().examine()
+        try:
+            with self._database.reading() as connection:
+                header, _mac = read_header(connection)
+            words = f"The store has key {header.key_id} ({header.key_source})."
+            yield Examination("encryption key", Health.WORKS, words)
+            with self._writing():
+                pass
+        except StoreError as exc:
+            yield Examination("writing", Health.BROKEN, exc.message, exc.hint)
+        else:
+            yield Examination("writing", Health.WORKS, "The store takes writes.")
 
     def rotate_key(
         self, *, key_source: str | None = None, key_file: Path | None = None, passphrase: Prompt | None = None
