@@ -179,7 +179,7 @@ class Store(ABC):
             with suppress(SecretNotFoundError):
                 yield self.read(name)
 
-    def watch(self, on_change: Callable[[SecretName], None]) -> Callable[[], None]:
+    def watch(self, on_change: Callable[[SecretName], None]) -> Callable[[], None]:  # noqa: ARG002
         """Call ``on_change``, in a thread of the store's, soon after a secret has another current version.
 
         A version that came while the connection was lost is told of when it is back. What ``on_change`` raises
