@@ -151,6 +151,19 @@ def test_a_retired_ciphertext_stands_in_no_file_even_though_another_process_has_
         assert not any(piece in _all_bytes(folder) for piece in pieces)
 
 
+def test_an_erasure_that_a_long_reader_held_up_is_finished_by_the_next_opening(folder: Path) -> None:
+    with _open(folder, busy_timeout="0s") as store:
+        store.stage(COUNTER, SecretValue(canary()), "first")
+        reader = sqlite3.connect(folder / "secrets.db", isolation_level=None)
+        reader.execute("BEGIN")
+        (ciphertext,) = reader.execute("SELECT ciphertext FROM sealed_values").fetchone()
+        store.retire(COUNTER, "1")
+        assert ciphertext in _all_bytes(folder)
+        reader.close()
+        with _open(folder):
+            assert ciphertext not in _all_bytes(folder)
+
+
 def _all_bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("secrets.db*"))
 
