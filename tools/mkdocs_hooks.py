@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):<code>~?(?:[\w.]+\.)?(\w+)</code>")
+_ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):<code>(?:~[\w.]+\.)?([\w.]+)(?: &lt;[\w.]+&gt;)?</code>")
 
 
 def on_page_content(html: str, **_: Any) -> str:
