@@ -28,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Not standalone: Typer's own way of ending would print boxes, and would repeat what was typed.
         code = app(args=words, prog_name="vantage-secrets", standalone_mode=False, obj=options)
         sys.stdout.flush()
+    except SystemExit as ended:
+        # Typer's end of a broken pipe is 1, which has another meaning here.
+        if isinstance(ended.__context__, BrokenPipeError):
+            sys.exit(report(ended.__context__, show_traceback=False))
+        raise
     except (Exception, KeyboardInterrupt) as error:
         sys.exit(report(error, show_traceback=options.debug))
     sys.exit(code if isinstance(code, int) else 0)

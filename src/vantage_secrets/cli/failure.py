@@ -67,7 +67,7 @@ DEBUG_HINT = "Run it again with --debug in front of the command to see where."
 
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code that ``error`` ends a command with."""
-    if isinstance(error, KeyboardInterrupt):
+    if _is_interrupt(error):
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return ExitCode.OK
@@ -102,7 +102,7 @@ def report(error: BaseException, *, show_traceback: bool) -> int:
         # The reader of our output has left, as `head` does: nothing to say, and nothing more to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    if isinstance(error, KeyboardInterrupt):
+    if _is_interrupt(error):
         return ExitCode.INTERRUPTED
     if type(error).__name__ == "NoArgsIsHelpError":
         _tell(str(error).rstrip())
@@ -130,7 +130,7 @@ def _words_for(error: BaseException) -> tuple[str, str, str]:
     """Return code, message and hint."""
     if isinstance(error, VantageSecretsError):
         return error.code, error.message, error.hint
-    if isinstance(error, KeyboardInterrupt):
+    if _is_interrupt(error):
         return "interrupted", "Stopped from the keyboard.", ""
     if isinstance(error, typer.Abort):
         return "declined", "Nothing was changed.", ""
@@ -141,6 +141,12 @@ def _words_for(error: BaseException) -> tuple[str, str, str]:
         return "system", f"{place}{error.strerror or type(error).__name__}.", ""
     # SECURITY: the text of an error that is not ours may hold anything, so only its type is shown.
     return "internal", f"An unexpected {type(error).__name__}; this is a fault of vantage-secrets.", DEBUG_HINT
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Return whether Ctrl-C was typed, also as the answer to a question, where Typer makes an ``Abort`` of it."""
+    asked = isinstance(error, typer.Abort) and isinstance(error.__context__, KeyboardInterrupt)
+    return asked or isinstance(error, KeyboardInterrupt)
 
 
 def _is_usage_error(error: BaseException) -> bool:

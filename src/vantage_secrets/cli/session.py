@@ -66,7 +66,7 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
     """
     from vantage_secrets.audit.event import Action, Outcome
     from vantage_secrets.bootstrap import open_workspace
-    from vantage_secrets.cli.failure import ending_of, report
+    from vantage_secrets.cli.failure import ending_of
 
     prompt = prompt_for_passphrase if sys.stdin.isatty() else None
     workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words, prompt=prompt)
@@ -76,8 +76,6 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
         except BaseException as error:
             outcome, why = ending_of(error)
             workspace.recorder.record(Action.COMMAND_RUN, words, outcome, why=why)
-            if isinstance(error, BrokenPipeError):  # Typer would end with 1, which has another meaning here
-                raise typer.Exit(report(error, show_traceback=False)) from None
             raise
         workspace.recorder.record(Action.COMMAND_RUN, words, Outcome.SUCCESS, why="")
     finally:
