@@ -289,4 +289,4 @@ class ClientMachine(RuleBasedStateMachine):
 
 
 TestClientMachine = ClientMachine.TestCase
-TestClientMachine.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+TestClientMachine.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
