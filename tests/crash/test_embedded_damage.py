@@ -138,6 +138,18 @@ def test_rows_that_were_changed_swapped_or_removed_are_noticed(folder: Path, sta
         _answers(store)
 
 
+def test_an_older_row_of_a_version_that_was_retired_since_is_noticed(folder: Path) -> None:
+    with sqlite3.connect(folder / "secrets.db") as connection:
+        query = "SELECT * FROM versions WHERE name = 'damage/kafka' AND number = 2"
+        older = connection.execute(query).fetchone()
+        with _open(folder) as store:
+            store.retire(NAMES[1], "2")
+        connection.execute(f"REPLACE INTO versions VALUES ({', '.join('?' * len(older))})", older)
+    connection.close()
+    with _open(folder) as store, pytest.raises(StoreIntegrityError):
+        store.describe(NAMES[1])
+
+
 def test_absence_is_not_reported_while_a_name_is_damaged(folder: Path) -> None:
     with sqlite3.connect(folder / "secrets.db") as connection:
         connection.execute("UPDATE secrets SET name = 'damage/kafkb' WHERE name = 'damage/kafka'")

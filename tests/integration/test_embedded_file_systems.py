@@ -90,9 +90,12 @@ def full_when_opened(folder: Path) -> None:
     with _open(folder) as full_store:
         assert full_store.read(NAME).value == value
         _assert_raises(StoreFullError, lambda: full_store.stage(NAME, SecretValue(canary()), "second"))
-    ballast.unlink()
-    with _open(folder) as again:
-        assert again.stage(NAME, SecretValue(canary()), "second").id == "2"
+        ballast.unlink()
+        newest = SecretValue(canary())
+        with _open(folder) as other:
+            other.stage(NAME, newest, "second")
+            assert full_store.read(NAME, stage=Stage.PENDING).value == newest
+        assert full_store.promote(NAME, "2", expect_current="1").stage is Stage.CURRENT
 
 
 def read_only(folder: Path) -> None:
