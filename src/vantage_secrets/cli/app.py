@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vantage_secrets.cli import audit, copy, demo, init, migrate, read, rotate, run, store, write
+from vantage_secrets.cli import audit, copy, demo, doctor, init, migrate, read, rotate, run, store, write
 from vantage_secrets.cli.session import GlobalOptions
 
 app = typer.Typer(
@@ -69,5 +69,6 @@ app.command("set", rich_help_panel=CHANGE)(write.set_)
 app.command("rotate", rich_help_panel=CHANGE)(rotate.rotate)
 app.command("copy", rich_help_panel=CHANGE)(copy.copy)
 app.command("delete", rich_help_panel=CHANGE)(write.delete)
+app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
 app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
 app.add_typer(store.app, name="store", rich_help_panel=MORE)

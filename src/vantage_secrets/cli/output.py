@@ -28,6 +28,9 @@ STYLES = {
     "copied": "green",
     "create": "green",
     "replace": "yellow",
+    "works": "green",
+    "warning": "yellow",
+    "broken": "bold red",
 }
 """How a word in a table is coloured."""
 
