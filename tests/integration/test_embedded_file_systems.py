@@ -90,6 +90,7 @@ def full_when_opened(folder: Path) -> None:
     with _open(folder) as full_store:
         assert full_store.read(NAME).value == value
         _assert_raises(StoreFullError, lambda: full_store.stage(NAME, SecretValue(canary()), "second"))
+        assert len(full_store.describe(NAME)) == 1
         ballast.unlink()
         newest = SecretValue(canary())
         with _open(folder) as other:
