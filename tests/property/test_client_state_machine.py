@@ -17,12 +17,13 @@ from vantage_secrets.testing import FakeClock, MemoryStore
 
 NAMES = [SecretName("vantage/api-key"), SecretName("vantage/collector-token")]
 INTERVAL = timedelta(seconds=300)
-RETRY = timedelta(seconds=30)
+RENEWAL = timedelta(seconds=330)  # the interval and the pause after a failure, stretched by the whole jitter
+RETRY = timedelta(seconds=33)
 MAX_STALE = timedelta(hours=1)
 GRACE = timedelta(hours=2)
 SECOND = timedelta(seconds=1)
 names = st.sampled_from(NAMES)
-lengths = st.sampled_from([0.5, 1, 30, 299, 300, 3600, 7200]).map(lambda s: timedelta(seconds=s))
+lengths = st.sampled_from([0.5, 1, 33, 299, 300, 330, 3600, 7200]).map(lambda s: timedelta(seconds=s))
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Held:
     previous: str | None
     wall: datetime
     steady: datetime
-    renew_after: timedelta = INTERVAL
+    renew_after: timedelta = RENEWAL
     failing: bool = False
 
 
@@ -44,7 +45,7 @@ class RefusalError(Exception):
 
 
 class ClientMachine(RuleBasedStateMachine):
-    """The client has no thread and no jitter here, so that the model can say everything exactly."""
+    """The client has no thread here, and always the longest jitter, so that the model can say everything exactly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class ClientMachine(RuleBasedStateMachine):
             max_stale=MAX_STALE,
             clock=self.wall,
             monotonic=lambda: self.steady().timestamp(),
-            fraction=lambda: 0.5,
+            fraction=lambda: 1.0,
             background=False,
         )
         self.values: dict[str, str] = {}  # by version id; what is read is compared, never printed

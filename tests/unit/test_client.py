@@ -289,6 +289,21 @@ def test_an_early_refresh_that_failed_makes_a_value_stale_only_at_the_interval(w
     assert world.client.read(KEY).stale is True
 
 
+def test_a_refresh_that_fails_after_the_interval_takes_the_value_off_the_fast_path_at_once() -> None:
+    clock = FakeClock()
+    store = MemoryStore({str(KEY): canary()})
+    with SecretClient(store, clock=clock, monotonic=lambda: 0.0, fraction=lambda: 1.0, background=False) as client:
+        client.get(KEY)
+        store.away = True
+        clock.advance(INTERVAL + timedelta(seconds=10))
+        client.run_due()
+        assert str(KEY) in client.fresh_values
+        with pytest.raises(StoreUnavailableError):
+            client.refresh(KEY)
+        client.get("vantage/api-key")
+        assert client.stats().stale_reads == 1
+
+
 def test_no_value_is_served_later_than_max_stale_after_its_last_fetch(world: World) -> None:
     world.client.get("vantage/api-key")
     world.store.away = True
