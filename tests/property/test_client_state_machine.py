@@ -72,6 +72,7 @@ class ClientMachine(RuleBasedStateMachine):
         self.told: list[str] = []
         self.expected_told: list[str] = []
         self.stale_reads = 0
+        self.store_reads = 0
 
     def teardown(self) -> None:
         self.client.close()
@@ -89,6 +90,7 @@ class ClientMachine(RuleBasedStateMachine):
         return held if held is not None and self._age(held) < MAX_STALE else None
 
     def _fetch(self, name: SecretName) -> Held:
+        self.store_reads += 1
         if self.store.away:
             if (held := self.held.get(name)) is not None:
                 held.failing = True
@@ -103,6 +105,7 @@ class ClientMachine(RuleBasedStateMachine):
         versions = {version.stage: version for version in self.store.describe(name)}
         current, previous = versions[Stage.CURRENT], versions.get(Stage.PREVIOUS)
         assert current.promoted_at is not None
+        self.store_reads += name in self.validated
         known = self.values[previous.id] if previous and name in self.validated else None
         held = Held(self.values[current.id], current.id, current.promoted_at, known, self.wall(), self.steady())
         self.held[name] = held
@@ -284,7 +287,8 @@ class ClientMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_counters_the_fast_path_and_the_notices_are_the_model_s(self) -> None:
-        assert self.client.stats().stale_reads == self.stale_reads
+        stats = self.client.stats()
+        assert (stats.store_reads, stats.stale_reads) == (self.store_reads, self.stale_reads)
         assert self.client.fresh_values.keys() == {str(name) for name in self.fresh}
         assert self.told == self.expected_told
 
