@@ -39,6 +39,9 @@ SUBJECT_LENGTH_MAX: Final = 512
 VERSION_ID_LENGTH_MAX: Final = 256
 WHERE_LENGTH_MAX: Final = 256
 WHY_LENGTH_MAX: Final = 1_024
+SPOOL_ID_LENGTH_MAX: Final = 64
+SHORT_LENGTH: Final = 256
+"""Fields that together are no longer than this are each within their limits."""
 
 _SEQ = re.compile(rb'","seq":([1-9][0-9]{0,18}),')
 # C0 and C1 controls, line and paragraph separator, and the marks that make text run the other way on a screen.
@@ -76,16 +79,17 @@ def encode_event(event: AuditEvent, spool_id: str = "") -> bytes:
         InvalidInputError: The event's time has no time zone.
     """
     at = event.at if event.at.tzinfo is UTC else _as_utc(event.at)
-    spooled = f',"spooled":{quote(clean(spool_id, 128))}' if spool_id else ""
+    actor, subject, version_id, where, why = event.actor, event.subject, event.version_id, event.where, event.why
+    together = f"{actor}{subject}{version_id}{where}{why}"
+    if len(together) > SHORT_LENGTH or not together.isprintable():  # One look for the usual event, five for others.
+        actor, subject = clean(actor, ACTOR_LENGTH_MAX), clean(subject, SUBJECT_LENGTH_MAX)
+        version_id, where = clean(version_id, VERSION_ID_LENGTH_MAX), clean(where, WHERE_LENGTH_MAX)
+        why = clean(why, WHY_LENGTH_MAX)
+    spooled = f',"spooled":{quote(clean(spool_id, SPOOL_ID_LENGTH_MAX))}' if spool_id else ""
     return (
-        f',"at":"{at.isoformat(timespec="microseconds")[:26]}Z"'
-        f',"actor":{quote(clean(event.actor, ACTOR_LENGTH_MAX))}'
-        f',"action":"{event.action}"'
-        f',"subject":{quote(clean(event.subject, SUBJECT_LENGTH_MAX))}'
-        f',"outcome":"{event.outcome}"'
-        f',"version_id":{quote(clean(event.version_id, VERSION_ID_LENGTH_MAX))}'
-        f',"where":{quote(clean(event.where, WHERE_LENGTH_MAX))}'
-        f',"why":{quote(clean(event.why, WHY_LENGTH_MAX))}{spooled}}}'
+        f',"at":"{at.isoformat(timespec="microseconds")[:26]}Z","actor":{quote(actor)},"action":"{event.action}",'
+        f'"subject":{quote(subject)},"outcome":"{event.outcome}","version_id":{quote(version_id)},'
+        f'"where":{quote(where)},"why":{quote(why)}{spooled}}}'
     ).encode("ascii")
 
 
