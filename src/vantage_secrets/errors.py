@@ -265,7 +265,7 @@ class EncryptionKeyError(StoreError):
     """The key-encryption key cannot be used."""
 
     code = "encryption_key"
-    default_hint = "Check which key the store was made with: 'vantage-secrets describe --store'."
+    default_hint = "Run 'vantage-secrets doctor' to see which key the store was made with."
 
 
 class EncryptionKeyNotFoundError(EncryptionKeyError):
@@ -306,7 +306,7 @@ class AuditUnwritableError(AuditError):
     """The audit log cannot be written, and the manifest says that then nothing may happen."""
 
     code = "audit_unwritable"
-    default_hint = "Give this user the right to write the log, or set [audit] on_unwritable = \"spool\"."
+    default_hint = 'Give this user the right to write the log, or set [audit] on_unwritable = "spool".'
 
 
 class AuditIntegrityError(AuditError):

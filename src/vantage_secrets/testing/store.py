@@ -58,7 +58,7 @@ class MemoryStore(Store):
     """
 
     scheme: ClassVar[str] = "memory"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.WATCH}
 
     def __init__(self, values: Mapping[str, str] | None = None, *, clock: Clock = utc_now) -> None:
         """Begin with ``values`` as current versions."""
