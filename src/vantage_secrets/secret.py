@@ -205,7 +205,9 @@ class SecretValue:
             InvalidSecretValueError: The value has no such field, or no named fields at all.
         """
         if not isinstance(self._content, dict) or name not in self._content:
-            raise InvalidSecretValueError(f"The value has no field '{name}'.", hint="Call reveal_text() for plain text.")
+            raise InvalidSecretValueError(
+                f"The value has no field '{name}'.", hint="Call reveal_text() for plain text."
+            )
         return self._content[name]
 
     def matches(self, candidate: str | bytes | SecretValue | None) -> bool:

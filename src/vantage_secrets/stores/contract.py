@@ -134,9 +134,9 @@ class Store(ABC):
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set: the pending version becomes current, current becomes previous, previous is retired.
 
-        All three happen at once or not at all. What is looked at first: whether the version is current already,
-        then ``expect_current``, then whether the version was retired. Promoting the version that is current already changes nothing
-        and returns it. A previous version may be promoted too: that is a roll-back, and the two change places.
+        All three happen at once or not at all. Promoting the version that is current already changes nothing and
+        returns it, whatever is expected. A previous version may be promoted too: that is a roll-back, and the two
+        change places.
 
         Args:
             name: The secret.
