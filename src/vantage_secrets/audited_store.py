@@ -138,7 +138,15 @@ class AuditedStore(Store):
 
     def read_many(self, names: Iterable[SecretName]) -> Iterator[SecretReading]:
         """Read many, each on record before it is given."""
-        for reading in self._store.read_many(names):
+        readings = self._store.read_many(names)
+        while True:
+            try:
+                reading = next(readings, None)
+            except VantageSecretsError as exc:  # which of the names it was, the store does not say
+                self._recorder.record(Action.SECRET_READ, "", _outcome_of(exc), why=exc.code)
+                raise
+            if reading is None:
+                return
             self._recorder.record(
                 Action.SECRET_READ, str(reading.version.name), Outcome.SUCCESS, version_id=reading.version.id
             )

@@ -84,16 +84,14 @@ def ending_of(error: BaseException) -> tuple[Outcome, str]:
     """Return what the audit log says of a command that ended with ``error``: the outcome and a code."""
     from vantage_secrets.audit.event import Outcome
 
-    code = exit_code_of(error)
-    outcomes = {
+    outcomes: dict[int, Outcome] = {
         ExitCode.OK: Outcome.SUCCESS,
         ExitCode.NEGATIVE: Outcome.SUCCESS,  # the command did its work; the answer is no
         ExitCode.DENIED: Outcome.DENIED,
         ExitCode.ABSENT: Outcome.ABSENT,
     }
-    if isinstance(error, typer.Exit):
-        return outcomes.get(ExitCode(code), Outcome.FAILED), ""
-    return outcomes.get(ExitCode(code), Outcome.FAILED), _words_for(error)[0]
+    is_regular = isinstance(error, typer.Exit | BrokenPipeError)
+    return outcomes.get(exit_code_of(error), Outcome.FAILED), "" if is_regular else _words_for(error)[0]
 
 
 def report(error: BaseException, *, show_traceback: bool) -> int:
