@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.table import BenchRow
-from vantage_secrets.audit.checkpoint import create_signing_key
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.log import AuditLog
 from vantage_secrets.audit.record import encode_event
+from vantage_secrets.audit.signing_key import create_signing_key
 from vantage_secrets.audit.verify import verify
 
 THREADS = 8

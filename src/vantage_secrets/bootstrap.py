@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -20,7 +21,7 @@ from vantage_secrets.stores.registry import open_store
 
 if TYPE_CHECKING:
     from vantage_secrets.audit.log import AuditLog
-    from vantage_secrets.audit.spool import Collection
+    from vantage_secrets.audit.collection import Collection
     from vantage_secrets.client import SecretClient
     from vantage_secrets.rotation.rotator import Rotator
     from vantage_secrets.targets.contract import Target
@@ -78,7 +79,7 @@ class Workspace:
             AuditUnwritableError: The log cannot be written from here either.
             AuditError: The spool cannot be read.
         """
-        from vantage_secrets.audit.spool import collect_spool
+        from vantage_secrets.audit.collection import collect_spool
 
         return collect_spool(self.audit, self.manifest.audit.spool, clock=self.clock)
 
@@ -235,9 +236,18 @@ def default_client() -> SecretClient:
     """
     global _default_client
     with _default_lock:
-        if _default_client is None:
+        if _default_client is None or _default_client.is_closed:
             _default_client = open_workspace(why="client").client()
         return _default_client
+
+
+def _renew_lock_after_fork() -> None:
+    # Another thread of the parent may have held it; that thread is not in the child to let it go.
+    global _default_lock
+    _default_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock_after_fork)
 
 
 def initialise(
@@ -255,7 +265,7 @@ def initialise(
         InvalidInputError: There is a manifest already, or the environment is not a name.
         StoreError: The store cannot be made.
     """
-    from vantage_secrets.audit.checkpoint import create_signing_key
+    from vantage_secrets.audit.signing_key import create_signing_key
     from vantage_secrets.manifest import parse, render_default
     from vantage_secrets.stores.embedded import create_embedded
 

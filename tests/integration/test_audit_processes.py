@@ -11,10 +11,10 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from vantage_secrets.audit.checkpoint import create_signing_key
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.log import AuditLog
 from vantage_secrets.audit.search import search
+from vantage_secrets.audit.signing_key import create_signing_key
 from vantage_secrets.audit.verify import verify
 from vantage_secrets.clock import utc_now
 

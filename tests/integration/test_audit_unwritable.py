@@ -16,11 +16,11 @@ from typing import Literal
 
 import pytest
 
-from vantage_secrets.audit.checkpoint import create_signing_key
+from vantage_secrets.audit.collection import collect_spool
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.log import AuditLog
 from vantage_secrets.audit.search import search
-from vantage_secrets.audit.spool import collect_spool
+from vantage_secrets.audit.signing_key import create_signing_key
 from vantage_secrets.audit.verify import verify
 from vantage_secrets.clock import utc_now
 from vantage_secrets.errors import AuditUnwritableError

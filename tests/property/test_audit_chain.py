@@ -14,12 +14,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vantage_secrets.audit.checkpoint import create_signing_key
 from vantage_secrets.audit.diagnosis import ProblemKind
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.log import AuditLog
 from vantage_secrets.audit.record import LINE_BYTES_MAX, clean, encode_event
 from vantage_secrets.audit.search import search
+from vantage_secrets.audit.signing_key import create_signing_key
 from vantage_secrets.audit.verify import Verification, verify
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from vantage_secrets.audit.checkpoint import Checkpoint, Signer, create_signing_key
+from vantage_secrets.audit.checkpoint import Checkpoint, Signer
 from vantage_secrets.audit.diagnosis import ProblemKind
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.export import export
 from vantage_secrets.audit.log import AuditLog
 from vantage_secrets.audit.search import search
+from vantage_secrets.audit.signing_key import create_signing_key
 from vantage_secrets.audit.verify import verify
 from vantage_secrets.errors import AuditError, AuditIntegrityError, InvalidInputError
 

@@ -6,7 +6,8 @@
 ``verify``          ``verify``: whether the log is what was written
 ``search``          ``search`` and ``tail``
 ``export``          ``export``: JSON Lines that can be verified elsewhere, or CSV
-``checkpoint``      ``create_signing_key``, ``Checkpoint``
-``spool``           ``collect_spool``: brings in the events of those who may not write the log
+``checkpoint``      ``Checkpoint``: the log at an instant, signed
+``signing_key``     ``create_signing_key``
+``collection``      ``collect_spool``: brings in the events of those who may not write the log
 ==================  =======================================================================================
 """

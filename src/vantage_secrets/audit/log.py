@@ -36,7 +36,7 @@ class AuditLog:
     Args:
         folder: Where the segments are.
         on_unwritable: What happens to an event when the log cannot be written: ``refuse`` raises, ``spool`` keeps it
-            in a private file in ``spool``, for :func:`vantage_secrets.audit.spool.collect_spool`.
+            in a private file in ``spool``, for :func:`vantage_secrets.audit.collection.collect_spool`.
         spool: Folder for such files; needed when ``on_unwritable`` is ``spool``.
         signing_key: File of the private key for checkpoints; ``signing.key`` in the folder when not given. Without
             a key there are no checkpoints.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from pathlib import PurePath
 
 
 def here() -> tuple[str, str]:
     """Return the actor, ``user@host``, and the place, ``host/program/pid``, of this process."""
-    host = socket.gethostname()
+    host = os.uname().nodename
     return f"{_user()}@{host}", f"{host}/{PurePath(sys.argv[0]).name or 'python'}/{os.getpid()}"
 
 
