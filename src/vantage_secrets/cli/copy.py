@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vantage_secrets.cli.output import print_rows
+from vantage_secrets.cli.output import print_rows, tracked
 from vantage_secrets.cli.session import JsonOption, complete_name, session
 
 
@@ -32,10 +32,8 @@ def copy(
     with session(context, " ".join(words)) as workspace:
         with workspace.open_store(source) as from_store, workspace.open_store(destination) as to_store:
             chosen = [workspace.manifest.find(name).name for name in names or []] or list(from_store.list())
-            rows = [
-                {"name": str(result.name), "outcome": result.outcome, "stages": result.stages}
-                for result in copy_secrets(from_store, to_store, chosen)
-            ]
+            results = tracked(copy_secrets(from_store, to_store, chosen), "Copying", total=len(chosen))
+            rows = [{"name": str(r.name), "outcome": r.outcome, "stages": r.stages} for r in results]
         print_rows(
             {"name": "Secret", "outcome": "Outcome", "stages": "Stages"},
             rows,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from vantage_secrets.clock import format_duration
 
@@ -33,6 +33,12 @@ STYLES = {
     "broken": "bold red",
 }
 """How a word in a table is coloured."""
+
+
+_PROGRESS_MIN = 20
+"""Fewer steps than this are done before a bar could be read."""
+
+_Item = TypeVar("_Item")
 
 
 def is_terminal() -> bool:
@@ -75,6 +81,23 @@ def print_rows(
         Console().print(table)
     elif empty:
         print(empty)
+
+
+def tracked(items: Iterable[_Item], words: str, *, total: int) -> Iterator[_Item]:
+    """Yield ``items``, with a bar on standard error where a person waits for more than a moment.
+
+    Args:
+        items: What is worked through.
+        words: What is done.
+        total: How many there will be.
+    """
+    if total < _PROGRESS_MIN or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, words, total=total, console=Console(stderr=True), transient=True)
 
 
 def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:

@@ -128,7 +128,7 @@ def _import(workspace: Workspace, file: Path, teller: Teller) -> ImportPlan:
     for outcome in result.outcomes:
         row = outcome.row
         became = f"version {outcome.version.id}" if outcome.version else _UNTOUCHED.get(row.action, row.action)
-        teller.note(f"{row.key:<28} {str(row.name or '-'):<34} {became}")
+        teller.note(f"{row.key:<28} {row.name or '-'!s:<34} {became}")
     return plan
 
 
