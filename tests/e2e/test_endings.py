@@ -109,7 +109,7 @@ def test_a_command_line_that_makes_no_sense_ends_with_usage_like_any_error(shown
     assert "--help" in done.err
 
 
-@pytest.mark.parametrize("words", [[], ["migrate"], ["audit"], ["store"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["migrate"]], ids=" ".join)
 def test_a_group_without_a_command_shows_its_help_and_ends_with_usage(shown: Desk, words: list[str]) -> None:
     done = shown.run(*words)
     assert (done.code, done.out) == (2, "")
@@ -153,7 +153,7 @@ def test_a_fault_of_ours_shows_its_type_and_no_text(desk: Desk) -> None:
     assert desk.last_command()["why"] == "internal"
 
 
-@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["status"], ["--help"]], ids=" ".join)
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
 def test_a_reader_that_leaves_early_is_no_error(shown: Desk, words: list[str], buffered: bool) -> None:
     process = shown.start(*words, env={} if buffered else {"PYTHONUNBUFFERED": "1"})

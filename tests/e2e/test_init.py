@@ -83,7 +83,7 @@ def test_init_elsewhere_says_where_to_go_and_prints_json_when_asked(bare_desk: D
     }
 
 
-@pytest.mark.parametrize("environment", ["", "a b", 'x"y'])
+@pytest.mark.parametrize("environment", ["", 'x"y'])
 def test_an_environment_that_is_no_name_is_refused_before_anything_is_made(bare_desk: Desk, environment: str) -> None:
     done = bare_desk.run("init", "--environment", environment)
     assert done.code == 2

@@ -10,13 +10,7 @@ import pytest
 from tests.e2e.conftest import STATES
 from tests.e2e.desk import ANSI, Desk
 
-COMMANDS = (
-    ["list"],
-    ["status"],
-    ["describe", "VANTAGE_API_KEY"],
-    ["history", "VANTAGE_API_KEY"],
-    ["store", "show"],
-)
+COMMANDS = (["status"], ["describe", "VANTAGE_API_KEY"], ["store", "show"])
 STATUS_KEYS = {
     *("key", "name", "kind", "state", "age", "due_at", "stages", "oldest_at"),
     *("overlap_ends_at", "owner", "consumers", "max_age", "grace"),
@@ -128,7 +122,7 @@ def test_piped_rows_are_tab_separated_with_a_heading(shown: Desk) -> None:
     assert {row["key"]: row["state"] for row in rows} == STATES
 
 
-@pytest.mark.parametrize("command", [["status"], ["history", "VANTAGE_API_KEY"], ["list"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["status"], ["list"]], ids=" ".join)
 def test_a_terminal_gets_a_table_in_colour_unless_no_color_is_set(shown: Desk, command: list[str]) -> None:
     coloured = shown.at_terminal(*command)
     assert "─" in coloured.text
