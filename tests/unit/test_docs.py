@@ -54,7 +54,7 @@ def test_a_page_that_is_not_current_is_named_with_the_command_to_run_and_then_re
     page.write_text("before\n<!-- generated: exit-codes -->\nold\n<!-- end of generated -->\nafter\n")
     monkeypatch.setattr(generator, "ROOT", tmp_path)
     assert generator.main(["--check"]) == 1
-    assert capsys.readouterr().err == "page.md is not current. Run: tools/generate-docs\n"
+    assert capsys.readouterr().err == "page.md is not current. Run: .venv/bin/python tools/generate-docs\n"
     assert "old" in page.read_text()
     assert generator.main([]) == 0
     assert generator.main(["--check"]) == 0
