@@ -64,6 +64,7 @@ class Desk:
             "HOME": str(self.folder / "home"),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
+            "PYTHONWARNINGS": "error",
             **(extra or {}),
         }
 
