@@ -45,7 +45,7 @@ bench: $(VENV)/dev.stamp ## Measure every bar beside its peer and write a table
 	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/dev.stamp ## Build the documentation into site/
-	@$(BIN)/mkdocs build --strict --quiet && echo "Documentation: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "Documentation: site/index.html"
 
 lock: $(VENV)/dev.stamp ## Resolve the dependencies anew and write the lock files
 	@tools/lock "$(BIN)"

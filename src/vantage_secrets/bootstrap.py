@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vantage_secrets.audit.log import AuditLog
     from vantage_secrets.audit.collection import Collection
     from vantage_secrets.client import SecretClient
-    from vantage_secrets.rotation.rotator import Rotator
+    from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.targets.contract import Target
 
 STATE_FOLDER = ".vantage-secrets"
@@ -178,6 +179,21 @@ class Workspace:
         from vantage_secrets.rotation.introduction import introduce_without_target
 
         return introduce_without_target(self.store, spec.name, value)
+
+    def finish(self, spec: SecretSpec, *, grace: timedelta, on_step: StepListener) -> RotationReport:
+        """Finish what is under way for this secret, as far as it goes now; begin nothing.
+
+        Without a target, an overlap ends in the store alone.
+
+        Raises:
+            StoreError: The store failed; run again.
+            TargetError: The target failed or refused; run again.
+        """
+        if self.target(spec) is not None:
+            return self.rotator(spec).reconcile(spec.name, grace=grace, on_step=on_step)
+        from vantage_secrets.rotation.introduction import finish_without_target
+
+        return finish_without_target(self.store, spec.name, grace=grace, now=self.clock(), on_step=on_step)
 
     def client(self) -> SecretClient:
         """Return a new client over this workspace's store."""

@@ -19,7 +19,8 @@ from vantage_secrets.errors import (
     VersionNotFoundError,
     VersionRetiredError,
 )
-from vantage_secrets.rotation.introduction import introduce_without_target
+from vantage_secrets.rotation.introduction import finish_without_target, introduce_without_target
+from vantage_secrets.rotation.rotator import RotationReport
 from vantage_secrets.rotation.steps import SEQUENCE, Age, Situation, Step
 from vantage_secrets.secret import SecretReading, SecretValue, Stage
 
@@ -324,6 +325,28 @@ def test_without_a_target_an_interrupted_write_of_the_same_value_is_finished(ben
     bench.store.stage(NAME, SecretValue(canary()), token="rival")
     with pytest.raises(PendingVersionExistsError):
         introduce_without_target(bench.store, NAME, SecretValue(canary()))
+
+
+def test_without_a_target_the_old_value_is_forgotten_once_the_grace_has_passed(bench: RotationBench) -> None:
+    told: list[Step] = []
+
+    def finish() -> RotationReport:
+        return finish_without_target(
+            bench.store, NAME, grace=GRACE, now=bench.clock(), on_step=lambda step, _words: told.append(step)
+        )
+
+    introduce_without_target(bench.store, NAME, SecretValue(canary()))
+    assert finish().steps == ()
+    old = bench.store.read(NAME).version
+    introduce_without_target(bench.store, NAME, SecretValue(canary()))
+    assert finish().waits_until == bench.clock() + GRACE
+    bench.clock.advance(GRACE)
+    report = finish()
+    assert report.situation.is_at_rest
+    assert told == [Step.RETIRE]
+    with pytest.raises(VersionRetiredError):
+        bench.store.read(NAME, version=old.id)
+    assert finish().steps == ()
 
 
 def test_next_steps_lead_to_rest_from_every_situation(bench: RotationBench) -> None:

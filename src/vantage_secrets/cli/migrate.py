@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vantage_secrets.cli.output import print_json, print_rows, say
+from vantage_secrets.cli.output import is_terminal, print_json, print_rows, say
 from vantage_secrets.cli.session import JsonOption, session
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def import_(
             dotenv.entries, workspace.manifest, workspace.store, include=include or (), exclude=exclude or ()
         )
         if not as_json:
-            print_rows(_COLUMNS, map(_row, plan.rows), as_json=False, empty="The file sets nothing.")
+            _print_plan(plan)
             _report_problems(dotenv)
         _agree(plan, yes=yes, replace=replace)
         result = run_import(plan, workspace.store, replace=replace, introduce=workspace.introduce)
@@ -69,6 +69,16 @@ def import_(
             _print_result(result)
         if not result.complete:
             raise typer.Exit(3)
+
+
+def _print_plan(plan: ImportPlan) -> None:
+    rows = [_row(row) for row in plan.rows]
+    columns = dict(_COLUMNS)
+    if is_terminal():  # 80 columns have room for two names, and not for much more
+        del columns["line"]
+        if not any(row["note"] for row in rows):
+            del columns["note"]
+    print_rows(columns, rows, as_json=False, empty="The file sets nothing.")
 
 
 def _row(row: ImportRow) -> dict[str, Any]:

@@ -35,6 +35,9 @@ STYLES = {
 """How a word in a table is coloured."""
 
 
+_IN_ONE_PIECE = frozenset({"key", "name", "part", "version", "seq"})
+"""Columns that say what a line is about: a name broken over two lines cannot be copied."""
+
 _PROGRESS_MIN = 20
 """Fewer steps than this are done before a bar could be read."""
 
@@ -72,8 +75,8 @@ def print_rows(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(columns.values()):
-        table.add_column(heading, overflow="fold", no_wrap=number == 0)  # what a line is about stays in one piece
+    for key, heading in columns.items():
+        table.add_column(heading, overflow="fold", no_wrap=key in _IN_ONE_PIECE)
     for row in rows:
         words = [_human(row.get(key)) for key in columns]
         table.add_row(*(Text(word, style=STYLES.get(word, "")) for word in words))

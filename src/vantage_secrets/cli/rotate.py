@@ -48,17 +48,18 @@ def rotate(
     chosen = None if grace is None else parse_duration(grace)
     with session(context, f"rotate {name}") as workspace:
         spec = workspace.manifest.find(name)
-        rotator = workspace.rotator(spec)
         if abandon:
-            _print_abandoned(spec.name, rotator.abandon(spec.name), as_json=as_json)
+            _print_abandoned(spec.name, workspace.rotator(spec).abandon(spec.name), as_json=as_json)
             return
         length = spec.grace if chosen is None else chosen
         on_step = _silent if as_json else _show
-        act = rotator.reconcile if finish else rotator.rotate
-        report = act(spec.name, grace=length, on_step=on_step)
+        if finish:
+            report = workspace.finish(spec, grace=length, on_step=on_step)
+        else:
+            report = workspace.rotator(spec).rotate(spec.name, grace=length, on_step=on_step)
         while wait and report.waits_until is not None:
             _wait_until(report.waits_until, workspace.clock(), quiet=as_json)
-            report = rotator.reconcile(spec.name, grace=length, on_step=on_step)
+            report = workspace.finish(spec, grace=length, on_step=on_step)
         _print_report(report, as_json=as_json)
 
 

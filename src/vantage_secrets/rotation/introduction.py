@@ -1,11 +1,13 @@
-"""A value that a person brings, for a secret whose target this installation cannot reach."""
+"""Secrets whose target this installation cannot reach: a person brings the value, and ends the old one there."""
 
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 
 from vantage_secrets.errors import PendingVersionExistsError, SecretNotFoundError
-from vantage_secrets.rotation.steps import Situation
+from vantage_secrets.rotation.rotator import RotationReport, StepListener
+from vantage_secrets.rotation.steps import Situation, Step
 from vantage_secrets.secret import SecretName, SecretValue, SecretVersion
 from vantage_secrets.stores.contract import Store
 
@@ -32,3 +34,25 @@ def introduce_without_target(store: Store, name: SecretName, value: SecretValue)
     elif store.read(name, version=pending.id).value != value:
         raise PendingVersionExistsError(f"Another value of '{name}' is pending.")
     return store.promote(name, pending.id, expect_current=current.id if current else None)
+
+
+def finish_without_target(
+    store: Store, name: SecretName, *, grace: timedelta, now: datetime, on_step: StepListener
+) -> RotationReport:
+    """Retire the previous version once the grace has passed; the store cannot return it any more. Safe to repeat.
+
+    SECURITY: whether the old value still opens anything, only its target knows: nothing here can ask it.
+
+    Raises:
+        SecretNotFoundError: There is no such secret.
+        StoreError: The store failed.
+    """
+    situation = Situation.of(store.describe(name))
+    ends_at = situation.overlap_ends_at(grace)
+    if situation.previous is None or ends_at is None:
+        return RotationReport(name, (), situation, None)
+    if now < ends_at:
+        return RotationReport(name, (), situation, ends_at)
+    store.retire(name, situation.previous.id)
+    on_step(Step.RETIRE, "the store has forgotten it; that its target refuses it is up to you")
+    return RotationReport(name, (Step.RETIRE,), Situation.of(store.describe(name)), None)
