@@ -21,8 +21,8 @@ from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.registry import open_store
 
 if TYPE_CHECKING:
-    from vantage_secrets.audit.log import AuditLog
     from vantage_secrets.audit.collection import Collection
+    from vantage_secrets.audit.log import AuditLog
     from vantage_secrets.client import SecretClient
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.targets.contract import Target
