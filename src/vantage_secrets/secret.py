@@ -26,7 +26,7 @@ NAME_LENGTH_MAX: Final = 127
 VALUE_BYTES_MAX: Final = 25_600
 """Largest value, in bytes: the smallest limit of the stores (Azure Key Vault, 25 kB)."""
 
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)*", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)*(?:#[a-z0-9_]{1,64})?", re.ASCII)
 
 
 class Stage(StrEnum):
@@ -43,7 +43,10 @@ class Stage(StrEnum):
 
 
 class Spelling(Enum):
-    """How one kind of place writes a secret's name: each maps ``/`` and ``-`` to what is allowed there."""
+    """How one kind of place writes a secret's name: each maps ``/`` and ``-`` to what is allowed there.
+
+    The ``#`` of a packed secret is written as ``/`` is, and stays where the place is a path.
+    """
 
     PATH = ("/", "-")
     """AWS Secrets Manager, HashiCorp Vault, the embedded store: ``vantage/api-key``."""
@@ -63,6 +66,9 @@ class SecretName:
     A hyphen stands only between two letters or digits, never doubled, so that stores may append their own
     marks (``x--pending``) without meeting a name of ours. Immutable, hashable, ordered by its text.
 
+    Where one entry of a store packs several secrets (``Capability.PACKED_SECRETS``), ``#`` and 1 to 64 of
+    ``[a-z0-9_]`` name one of them: ``vantage/config#api_key``.
+
     Raises:
         InvalidSecretNameError: The text does not follow that grammar.
     """
@@ -75,10 +81,21 @@ class SecretName:
             raise InvalidSecretNameError(f"{str(text)[:NAME_LENGTH_MAX]!r} is not a secret name.")
         self._text = text
 
+    @property
+    def path(self) -> str:
+        """The name without its field: all of it unless the secret is packed."""
+        return self._text.partition("#")[0]
+
+    @property
+    def field(self) -> str:
+        """Which one of the secrets packed at ``path`` this is; empty when it is the only one there."""
+        return self._text.partition("#")[2]
+
     def spelled(self, spelling: Spelling) -> str:
         """Return this name as ``spelling`` writes it; use :class:`NameMap` for the way back."""
         slash, hyphen = spelling.value
-        text = self._text.replace("-", "\0").replace("/", slash).replace("\0", hyphen)
+        mark = "#" if spelling is Spelling.PATH else slash
+        text = self._text.replace("-", "\0").replace("/", slash).replace("#", mark).replace("\0", hyphen)
         return text.upper() if spelling is Spelling.ENVIRONMENT else text
 
     def __str__(self) -> str:

@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from vantage_secrets.errors import InvalidSecretNameError, NameCollisionError
 from vantage_secrets.secret import NAME_LENGTH_MAX, NameMap, SecretName, SecretValue, Spelling
 
-NAMES = st.from_regex(r"[ab0]{1,2}(-[ab0]{1,2}){0,2}(/[ab0]{1,2}(-[ab0]{1,2}){0,1}){0,2}", fullmatch=True).map(
-    SecretName
-)
+PATHS = st.from_regex(r"[ab0]{1,2}(-[ab0]{1,2}){0,2}(/[ab0]{1,2}(-[ab0]{1,2}){0,1}){0,2}", fullmatch=True)
+FIELDS_OF_A_PATH = st.from_regex(r"[ab0_]{1,3}", fullmatch=True)
+NAMES = st.one_of(PATHS, st.tuples(PATHS, FIELDS_OF_A_PATH).map("#".join)).map(SecretName)
+PLAIN_NAMES = PATHS.map(SecretName)
 PLAIN = st.text(min_size=8, max_size=40).map(lambda text: f"{text}§")
 
 
-@given(st.text(max_size=140))
+@given(st.one_of(st.text(max_size=140), st.text("ab0-/#_", max_size=140)))
+@settings(max_examples=300)
 def test_a_text_is_a_name_exactly_when_it_follows_the_grammar(text: str) -> None:
-    parts = [word for part in text.split("/") for word in part.split("-")]
+    path, mark, field = text.partition("#")
+    parts = [word for part in path.split("/") for word in part.split("-")]
     alphabet = set("abcdefghijklmnopqrstuvwxyz0123456789")
     fits = all(word and set(word) <= alphabet for word in parts) and len(text) <= NAME_LENGTH_MAX
+    fits = fits and bool(mark) == bool(field) and set(field) <= {*alphabet, "_"} and len(field) <= 64
     if fits:
         assert str(SecretName(text)) == text
     else:
@@ -41,7 +45,19 @@ def test_a_map_either_goes_back_to_every_name_or_is_refused(names: list[SecretNa
             NameMap(names, spelling)
 
 
+@given(NAMES)
+def test_a_name_is_its_path_and_the_field_behind_it(name: SecretName) -> None:
+    assert str(name) == (f"{name.path}#{name.field}" if name.field else name.path)
+    assert SecretName(name.path).field == ""
+
+
 @given(st.lists(NAMES, unique=True, min_size=2, max_size=8))
+def test_the_spelling_of_a_path_keeps_packed_secrets_apart_too(names: list[SecretName]) -> None:
+    table = NameMap(names, Spelling.PATH)
+    assert {table.name(table.spell(name)) for name in names} == set(names)
+
+
+@given(st.lists(PLAIN_NAMES, unique=True, min_size=2, max_size=8))
 @settings(max_examples=200)
 def test_spellings_that_keep_both_marks_apart_never_collide(names: list[SecretName]) -> None:
     for spelling in (Spelling.PATH, Spelling.GOOGLE, Spelling.KUBERNETES):

@@ -195,7 +195,8 @@ def test_a_value_is_equal_to_no_plain_text() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "A", "a_b", "a--b", "-a", "a-", "a//b", "/a", "a/", "a.b", "ä", "a\n", "a" * (NAME_LENGTH_MAX + 1), " "],
+    ["", "A", "a_b", "a--b", "-a", "a-", "a//b", "/a", "a/", "a.b", "ä", "a\n", "a" * (NAME_LENGTH_MAX + 1), " "]
+    + ["#", "a#", "#b", "a#B", "a#b-c", "a#b#c", "a#b/c", "a#" + "b" * 65],
 )
 def test_what_is_not_a_name_is_refused(text: str) -> None:
     with pytest.raises(InvalidSecretNameError):
@@ -212,6 +213,14 @@ def test_each_place_has_its_own_spelling() -> None:
         "GOOGLE": "vantage_api-key",
         "KUBERNETES": "vantage.api-key",
     }
+
+
+def test_a_packed_secret_is_named_by_its_path_and_its_field() -> None:
+    name = SecretName("vantage/config#api_key")
+    assert (str(name), name.path, name.field) == ("vantage/config#api_key", "vantage/config", "api_key")
+    assert name.spelled(Spelling.PATH) == "vantage/config#api_key"
+    assert name.spelled(Spelling.ENVIRONMENT) == "VANTAGE_CONFIG_API_KEY"
+    assert (SecretName("vantage/api-key").path, SecretName("vantage/api-key").field) == ("vantage/api-key", "")
 
 
 def test_a_map_goes_both_ways_and_knows_only_its_own_names() -> None:

@@ -31,6 +31,8 @@ class Capability(StrEnum):
     """Values that are bytes come back as bytes."""
     WATCH = "watch"
     """``watch`` tells of new versions as they come, so that nobody has to poll."""
+    PACKED_SECRETS = "packed-secrets"
+    """Several secrets may live in one entry, each under a name with a field: ``vantage/config#api_key``."""
 
 
 class Health(StrEnum):
@@ -208,6 +210,19 @@ class Store(ABC):
             yield Examination("listing names", Health.BROKEN, exc.message, exc.hint)
         else:
             yield Examination("listing names", Health.WORKS, f"{count} secret(s) can be listed.")
+
+    def refuse_packed(self, name: SecretName) -> None:
+        """Do nothing for a name that this store can hold; every verb that takes a name begins with this.
+
+        Raises:
+            UnsupportedOperationError: ``name`` has a field and the store lacks ``PACKED_SECRETS``.
+        """
+        if name.field and Capability.PACKED_SECRETS not in self.capabilities:
+            own = "-".join(word for word in name.field.split("_") if word) or "NAME"
+            raise UnsupportedOperationError(
+                f"A store of '{self.scheme}:' keeps one secret under a name; '{name}' is one of several.",
+                hint=f"Give the secret a name of its own, such as {name.path}/{own}.",
+            )
 
     @abstractmethod
     def close(self) -> None:

@@ -84,7 +84,7 @@ class EmbeddedStore(Store):
     """
 
     scheme = "embedded"
-    capabilities = frozenset(Capability) - {Capability.WATCH}
+    capabilities = frozenset(Capability) - {Capability.WATCH, Capability.PACKED_SECRETS}
 
     def __init__(
         self, path: Path, *, environment: str, places: KeyPlaces, clock: Clock = utc_now, busy_seconds: float = 10.0
@@ -112,6 +112,7 @@ class EmbeddedStore(Store):
 
     def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
         """Return the value with its version; see :meth:`Store.read`."""
+        self.refuse_packed(name)
         with self._database.reading() as connection:
             if version is None:
                 return self._read_stage(connection, name, stage)
@@ -119,6 +120,7 @@ class EmbeddedStore(Store):
 
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         """Return all versions, the newest first, retired ones too; see :meth:`Store.describe`."""
+        self.refuse_packed(name)
         with self._database.reading() as connection:
             history = self._catalogue.history(connection, self._envelope, name)
         return tuple(row.as_version(history.secret) for row in reversed(history.versions))
@@ -131,6 +133,7 @@ class EmbeddedStore(Store):
 
     def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`."""
+        self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
         with self._writing() as (connection, header):
@@ -145,6 +148,7 @@ class EmbeddedStore(Store):
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`."""
+        self.refuse_packed(name)
         with self._writing() as (connection, _header):
             history = self._catalogue.history(connection, self._envelope, name)
             secret, row = history.secret, history.version(version)
@@ -170,6 +174,7 @@ class EmbeddedStore(Store):
 
     def retire(self, name: SecretName, version: str) -> SecretVersion:
         """Erase a version's value and its key; see :meth:`Store.retire`."""
+        self.refuse_packed(name)
         with self._writing() as (connection, _header):
             history = self._catalogue.history(connection, self._envelope, name)
             secret, row = history.secret, history.version(version)
@@ -191,6 +196,7 @@ class EmbeddedStore(Store):
         SECURITY: the name and the number of its last version stay in the file, so that no version id is ever
         used for two values.
         """
+        self.refuse_packed(name)
         with self._writing() as (connection, _header):
             secret = self._catalogue.secret(connection, self._envelope, name)
             if secret is None or not secret.exists:
