@@ -9,18 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from vantage_secrets.errors import StoreUnavailableError
+from vantage_secrets.errors import StoreUnavailableError, VantageSecretsError
 from vantage_secrets.stores.kubernetes.errors import Verb, error_for, failure_of
 from vantage_secrets.stores.kubernetes.others import FIELD_MANAGER
 from vantage_secrets.stores.kubernetes.place import Place
 
 CONNECT_SECONDS_MAX: Final = 3.0
 READ_SECONDS_MAX: Final = 10.0
-_PAUSE_SECONDS: Final = (0.1, 2.0)  # The first pause between two tries at the most, and the longest.
 
 Document = dict[str, Any]
 Send = Callable[[Any, dict[str, Any]], Any]
 """Calls a method of the client with these arguments, and returns urllib3's response."""
+
+
+class GoneError(Exception):
+    """The server no longer has the changes after the ``resourceVersion`` that was named: 410 Gone."""
 
 
 class Connection:
@@ -64,9 +67,7 @@ class Connection:
             StoreError: The server refused or did not answer.
         """
         namespace, name = self.place
-        return self._call(
-            Verb.GET, lambda client, how: _core(client).read_namespaced_secret(name, namespace, **how), until
-        )
+        return self._call(Verb.GET, lambda client, how: _core(client, "read", name, namespace, **how), until)
 
     def put(self, body: Document, until: float) -> bool:
         """Create or replace the object; return ``False`` when another writer was first, and nothing was written.
@@ -78,36 +79,34 @@ class Connection:
             StoreError: The server refused or did not answer.
         """
         namespace, name = self.place
-        if "resourceVersion" not in body["metadata"]:
-            create: Send = lambda client, how: _core(client).create_namespaced_secret(  # noqa: E731
-                namespace, body, field_manager=FIELD_MANAGER, **how
-            )
-            return self._call(Verb.CREATE, create, until) is not None
-        replace: Send = lambda client, how: _core(client).replace_namespaced_secret(  # noqa: E731
-            name, namespace, body, field_manager=FIELD_MANAGER, **how
-        )
-        return self._call(Verb.UPDATE, replace, until) is not None
+        is_new = "resourceVersion" not in body["metadata"]
+        method, place = ("create", (namespace,)) if is_new else ("replace", (name, namespace))
 
-    def review(self, kind: str, spec: Document) -> Document:
-        """Return the status of a review: what the server says of this login itself. Changes nothing.
+        def send(client: Any, how: dict[str, Any]) -> Any:
+            return _core(client, method, *place, body, field_manager=FIELD_MANAGER, **how)
+
+        return self._call(Verb.CREATE if is_new else Verb.UPDATE, send, until) is not None
+
+    def review(self, question: Document | None = None) -> Document | None:
+        """Return what the server says of this login itself; ``None`` when it does not say. Changes nothing.
 
         Args:
-            kind: ``SelfSubjectReview``, who it is, or ``SelfSubjectAccessReview``, whether it may do something.
-            spec: What is asked.
+            question: Whether the login may do something, as the ``spec`` of a ``SelfSubjectAccessReview``; without it,
+                as whom the server sees it.
 
         Raises:
-            StoreError: The server refused or did not answer.
+            StoreError: The server did not know the login, or did not answer.
         """
 
         def send(client: Any, how: dict[str, Any]) -> Any:
-            group = "authentication" if kind == "SelfSubjectReview" else "authorization"
-            body = {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
-            if group == "authentication":
-                return _sdk().AuthenticationV1Api(client).create_self_subject_review(body, **how)
-            return _sdk().AuthorizationV1Api(client).create_self_subject_access_review(body, **how)
+            if question is None:
+                body: Document = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+                return _unchecked(_sdk().AuthenticationV1Api(client), "create_self_subject_review", body, **how)
+            body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": question}
+            return _unchecked(_sdk().AuthorizationV1Api(client), "create_self_subject_access_review", body, **how)
 
-        found = self._call(Verb.CREATE, send, self.deadline())
-        return dict((found or {}).get("status") or {})
+        found = self._call(Verb.REVIEW, send, self.deadline())
+        return None if found is None else found["status"]
 
     def stream(self, version: str | None, seconds: int) -> Any:
         """Return a response whose lines are the changes of the object, each as it comes, for so many seconds.
@@ -117,6 +116,7 @@ class Connection:
             seconds: After how long the server ends the stream.
 
         Raises:
+            GoneError: The changes after ``version`` are no longer there.
             StoreError: The server refused or did not answer.
         """
         arguments = {
@@ -127,14 +127,20 @@ class Connection:
             **({} if version is None else {"resource_version": version}),
         }
         try:
-            return _core(self._open_client()).list_namespaced_secret(
+            return _core(
+                self._open_client(),
+                "list",
                 self.place.namespace,
                 **arguments,
                 _preload_content=False,
                 _request_timeout=(CONNECT_SECONDS_MAX, seconds + READ_SECONDS_MAX),
             )
+        except VantageSecretsError:
+            raise
         except Exception as exc:  # The client raises urllib3's errors and its own.
             failure = failure_of(exc)
+        if failure.status == 410:
+            raise GoneError
         if failure.status == 401:
             self._renew()
         raise error_for(failure, Verb.WATCH, self.place)
@@ -149,7 +155,7 @@ class Connection:
         self._client.close()
 
     def _call(self, verb: Verb, send: Send, until: float) -> Document | None:
-        """Return what was answered; ``None`` for absence and for a conflict."""
+        """Return what was answered; ``None`` for absence, for a conflict, and for a refused review."""
         renewed = False
         for pause in pauses():
             left = until - time.monotonic()
@@ -157,11 +163,11 @@ class Connection:
             try:
                 response = send(self._open_client(), {"_preload_content": False, "_request_timeout": seconds})
                 return _parsed(response.data)
-            except StoreUnavailableError:
+            except VantageSecretsError:
                 raise
             except Exception as exc:  # The client raises urllib3's errors and its own.
                 failure = failure_of(exc)
-            if failure.is_absence or failure.is_conflict:
+            if failure.is_absence or failure.is_conflict or (failure.status == 403 and verb is Verb.REVIEW):
                 return None
             if failure.status == 401 and not renewed:
                 renewed = True
@@ -185,9 +191,9 @@ class Connection:
         old.close()
 
 
-def pauses() -> Iterator[float]:
-    """Yield how long to wait between two tries, seconds: random below a bound that doubles."""
-    bound, longest = _PAUSE_SECONDS
+def pauses(longest: float = 2.0) -> Iterator[float]:
+    """Yield how long to wait between two tries: random, below a bound that doubles from 0.1 to ``longest`` seconds."""
+    bound = 0.1
     while True:
         yield random.uniform(0, bound)  # noqa: S311  # Spreads clients; nothing is guessed from it.
         bound = min(2 * bound, longest)
@@ -199,8 +205,17 @@ def _sdk() -> Any:
     return kubernetes.client
 
 
-def _core(client: Any) -> Any:
-    return _sdk().CoreV1Api(client)
+def _core(client: Any, method: str, *place: Any, **arguments: Any) -> Any:
+    return _unchecked(_sdk().CoreV1Api(client), f"{method}_namespaced_secret", *place, **arguments)
+
+
+def _unchecked(api: Any, method: str, *arguments: Any, **named: Any) -> Any:
+    """Call a method of the client without the checks that its later releases (pydantic) do on arguments.
+
+    SECURITY: the errors of those checks quote what they were given. They also refuse fields that a newer server knows.
+    """
+    found = getattr(type(api), method)
+    return getattr(found, "raw_function", found)(api, *arguments, **named)
 
 
 def _parsed(raw: bytes) -> Document:

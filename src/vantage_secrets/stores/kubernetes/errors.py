@@ -20,6 +20,7 @@ from vantage_secrets.stores.kubernetes.place import Place
 
 _REASON: Final = re.compile(r"[A-Za-z]{1,40}", re.ASCII)
 _PASSING: Final = frozenset({0, 429, 500, 502, 503, 504})
+_TLS, _LOGIN, _CLIENT = "TLS", "login", "client"  # What failed on our side of the wire.
 
 
 class Verb(StrEnum):
@@ -29,6 +30,8 @@ class Verb(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     WATCH = "watch"
+    REVIEW = "review"
+    """A question about the login itself; in RBAC's words, creating a review."""
 
 
 class Failure(NamedTuple):
@@ -51,7 +54,12 @@ class Failure(NamedTuple):
     @property
     def is_passing(self) -> bool:
         """Whether the same call may succeed in a moment."""
-        return self.status in _PASSING and self.reason not in ("SSLError", "Login") and not self.is_too_large
+        return (
+            self.status in _PASSING
+            and self.reason not in (_TLS, _LOGIN)
+            and self.kind != _CLIENT
+            and not self.is_too_large
+        )
 
     @property
     def is_absence(self) -> bool:
@@ -73,19 +81,22 @@ def failure_of(exc: Exception) -> Failure:
     """Return what an exception of the client says, and nothing that it holds of values or tokens."""
     from kubernetes.client.exceptions import ApiException
     from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
 
     if isinstance(exc, ApiException) and exc.status:
         return _answer(exc)
     if isinstance(exc, ApiException) or "SSLError" in _names(exc):
-        return Failure(0, "SSLError")
+        return Failure(0, _TLS)
     if isinstance(exc, ConfigException) or (isinstance(exc, OSError) and exc.filename is not None):
-        return Failure(0, "Login")
-    return Failure(0, type(exc).__name__)
+        return Failure(0, _LOGIN)
+    if isinstance(exc, HTTPError | OSError):
+        return Failure(0, type(exc).__name__)
+    return Failure(0, type(exc).__name__, kind=_CLIENT)
 
 
 def error_for(failure: Failure, verb: Verb, place: Place) -> StoreError:
     """Return the error of ours for a failure that is neither absence nor conflict."""
-    if failure.status == 401 or failure.reason == "Login":
+    if failure.status == 401 or failure.reason == _LOGIN:
         return StoreAccessDeniedError(
             "The API server does not know this login: its token or certificate expired, or is another cluster's."
             if failure.status
@@ -107,10 +118,16 @@ def error_for(failure: Failure, verb: Verb, place: Place) -> StoreError:
         )
     if failure.status == 422:
         return _invalid(failure, place)
-    if failure.reason == "SSLError":
+    if failure.reason == _TLS:
         return StoreUnavailableError(
             "The API server's certificate is not one that this login trusts, or TLS failed.",
             hint="Check certificate-authority and server in the kubeconfig.",
+        )
+    if failure.kind == _CLIENT:
+        # SECURITY: only the error's name; the client's own checks quote the values that they were given.
+        return StoreError(
+            f"The Kubernetes client failed ({failure.reason}).",
+            hint="pip install --upgrade 'vantage-secrets[kubernetes]'",
         )
     return _outage(failure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from vantage_secrets.errors import StoreAccessDeniedError, VantageSecretsError
+from vantage_secrets.errors import VantageSecretsError
 from vantage_secrets.stores.contract import Examination, Health
 from vantage_secrets.stores.kubernetes.bundle import (
     ANNOTATION_BYTES_MAX,
@@ -29,7 +29,8 @@ def examine(connection: Connection, login: str, environment: str) -> Iterator[Ex
         yield from _permissions(connection)
         document = connection.get(connection.deadline())
         bundle = Bundle(document, connection.place, environment)
-        yield from _contents(bundle)
+        may_create = bundle.is_new and _may(connection, "create", "")
+        yield from _contents(bundle, may_create=may_create)
     except VantageSecretsError as exc:
         yield Examination("reading the Secret", Health.BROKEN, exc.message, exc.hint)
         return
@@ -53,14 +54,11 @@ def _transport(connection: Connection, login: str) -> Examination:
 
 
 def _identity(connection: Connection) -> Examination:
-    try:
-        found = connection.review("SelfSubjectReview", {})
-    except StoreAccessDeniedError as exc:
-        if "login" in exc.hint or "Log in" in exc.hint:
-            raise
-        return Examination("login", Health.WARNING, "The API server does not say as whom it sees this login.", exc.hint)
-    user = (found.get("userInfo") or {}).get("username", "somebody")
-    return Examination("login", Health.WORKS, f"The API server sees '{user}'.")
+    found = connection.review()
+    if found is None:
+        words = "The API server does not say as whom it sees this login."
+        return Examination("login", Health.WARNING, words, "kubectl auth whoami")
+    return Examination("login", Health.WORKS, f"The API server sees '{found['userInfo'].get('username')}'.")
 
 
 def _permissions(connection: Connection) -> Iterator[Examination]:
@@ -78,7 +76,7 @@ def _permissions(connection: Connection) -> Iterator[Examination]:
         else:
             words = f"'{verb}' is refused on the {place}. {without}"
             yield Examination(part, Health.MISSING, words, f"{role} --verb={verb}")
-    if _may(connection, "get", ""):
+    if _may(connection, "get", "", unsaid=False):
         yield Examination(
             "least privilege",
             Health.WARNING,
@@ -87,20 +85,20 @@ def _permissions(connection: Connection) -> Iterator[Examination]:
         )
 
 
-def _may(connection: Connection, verb: str, name: str) -> bool:
+def _may(connection: Connection, verb: str, name: str, *, unsaid: bool = True) -> bool:
+    """Return whether the API server would allow it; ``unsaid`` where it does not say."""
     attributes = {"namespace": connection.place.namespace, "verb": verb, "resource": "secrets", "name": name}
-    return connection.review("SelfSubjectAccessReview", {"resourceAttributes": attributes}).get("allowed") is True
+    found = connection.review({"resourceAttributes": attributes})
+    return unsaid if found is None else found.get("allowed") is True
 
 
-def _contents(bundle: Bundle) -> Iterator[Examination]:
+def _contents(bundle: Bundle, *, may_create: bool) -> Iterator[Examination]:
     place = bundle.place
     if bundle.is_new:
-        yield Examination(
-            "the Secret",
-            Health.MISSING,
-            f"There is no {place} yet; the first secret that is stored makes it, where the login may.",
-            f"kubectl create secret generic {place.secret} -n {place.namespace}",
-        )
+        makes = "the first secret that is stored makes it" if may_create else "this login may not make it"
+        words = f"There is no {place} yet; {makes}."
+        command = f"kubectl create secret generic {place.secret} -n {place.namespace}"
+        yield Examination("the Secret", Health.MISSING, words, command)
         return
     yield Examination("listing names", Health.WORKS, f"{len(bundle.names())} secret(s) can be listed.")
     if bundle.is_immutable:

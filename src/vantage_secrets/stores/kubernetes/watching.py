@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from vantage_secrets.errors import StoreError, VantageSecretsError
+from vantage_secrets.errors import StoreUnavailableError, VantageSecretsError
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.kubernetes.bundle import Bundle
-from vantage_secrets.stores.kubernetes.connection import Connection, Document, pauses
+from vantage_secrets.stores.kubernetes.connection import Connection, Document, GoneError, pauses
 
 STREAM_SECONDS: Final = (100, 120)
 """After how long a stream is ended and begun anew, at random between the two, so that many watchers spread.
@@ -21,11 +21,9 @@ STREAM_SECONDS: Final = (100, 120)
 A connection that died in silence is noticed 10 seconds after that; the server keeps what was missed for minutes.
 """
 
+_PAUSE_SECONDS_MAX: Final = 10.0
+
 _LOG = logging.getLogger(__name__)
-
-
-class _GoneError(Exception):
-    """The server no longer has the changes after the version that we know: 410 Gone."""
 
 
 class Watch:
@@ -65,19 +63,21 @@ class Watch:
         self._drop()
 
     def _run(self, on_change: Callable[[SecretName], None]) -> None:
-        waits = pauses()
+        waits = pauses(_PAUSE_SECONDS_MAX)
         while not self._ended.is_set():
             try:
                 if self._response is None:
                     self._open()
                 for document in self._documents():
-                    waits = pauses()  # The connection works: the next pause is a short one again.
+                    waits = pauses(_PAUSE_SECONDS_MAX)  # It works: the next pause is a short one again.
                     for name in self._changed(document):
                         self._tell(on_change, name)
-            except _GoneError:
+            except GoneError:
                 self._version = None
             except Exception as exc:  # Whatever breaks a stream, the next one goes on from there.
-                _LOG.debug("The watch on %s broke: %s", self._connection.place, type(exc).__name__)
+                # SECURITY: of what is not ours only its name, its text may hold what the server sent.
+                why = exc.message if isinstance(exc, VantageSecretsError) else type(exc).__name__
+                _LOG.info("The watch on %s begins anew: %s", self._connection.place, why)
             self._drop()
             self._ended.wait(next(waits))
 
@@ -95,10 +95,13 @@ class Watch:
 
     def _documents(self) -> Iterator[Document]:
         """Yield the object after each change; remember how far we are."""
-        for line in _lines(self._response):
+        response = self._response
+        if response is None or self._ended.is_set():  # Ended while the stream was being opened.
+            return
+        for line in _lines(response):
             event = json.loads(line)
             if event["type"] == "ERROR":
-                raise _GoneError if event["object"].get("code") == 410 else StoreError("The server ended the watch.")
+                raise GoneError if event["object"].get("code") == 410 else StoreUnavailableError("It was refused.")
             self._version = event["object"]["metadata"]["resourceVersion"]
             if event["type"] in ("ADDED", "MODIFIED"):
                 yield event["object"]
