@@ -140,7 +140,7 @@ class UnknownSecretError(ManifestError):
     """The manifest has no secret of that name."""
 
     code = "unknown_secret"
-    default_hint = "Run 'vantage-secrets list' to see the names, or add it to vantage-secrets.toml."
+    default_hint = "Run 'vantage-secrets status' to see the names, or add it to vantage-secrets.toml."
 
 
 class DotenvError(InvalidInputError):

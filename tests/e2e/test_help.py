@@ -80,7 +80,7 @@ def test_version_is_printed(bare_desk: Desk) -> None:
 
 @pytest.mark.parametrize(("shell", "mark"), _SCRIPTS)
 def test_a_completion_script_is_printed_for_each_shell(bare_desk: Desk, shell: str, mark: str) -> None:
-    done = bare_desk.ok(env={VARIABLE: f"source_{shell}"})
+    done = bare_desk.ok("completion", shell)
     assert mark in done.out
     assert VARIABLE in done.out
 

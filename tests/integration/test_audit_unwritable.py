@@ -7,7 +7,6 @@ a file system of its own in a namespace of its own.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Literal
 
 import pytest
 
+from tests.own_mounts import in_own_mounts
 from vantage_secrets.audit.collection import collect_spool
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.audit.log import AuditLog
@@ -92,9 +92,7 @@ def append_as_nobody(folder: Path, spool: Path, mode: Literal["spool", "refuse"]
 
 def run_with_mount(script: str, command: list[str]) -> list[str]:
     """Run ``script`` as root of a namespace of its own, where mounts concern nobody else; ``"$@"`` is ``command``."""
-    unshare = shutil.which("unshare")
-    assert unshare is not None, "unshare (util-linux) is needed"
-    whole = [unshare, "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh", *command]
+    whole = in_own_mounts("sh", "-euc", script, "sh", *command)
     done = subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

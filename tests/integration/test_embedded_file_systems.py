@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.canary import canary
+from tests.own_mounts import in_own_mounts
 from vantage_secrets.errors import StoreFullError, StoreReadOnlyError, VersionRetiredError
 from vantage_secrets.secret import SecretName, SecretValue, Stage
 from vantage_secrets.stores.embedded import EmbeddedStore, create_embedded, open_embedded
@@ -24,7 +25,7 @@ MODULE = "tests.integration.test_embedded_file_systems"
 def _run(scenario: str, folder: Path) -> None:
     """Run a scenario of this module in a namespace where ``folder`` is a small file system of its own."""
     steps = 'mount -t tmpfs -o size=4m,mode=700 tmpfs "$1" && exec "$2" -m "$3" "$4" "$1"'
-    command = ["unshare", "-rm", "sh", "-c", steps, "sh", str(folder), sys.executable, MODULE, scenario]
+    command = in_own_mounts("sh", "-c", steps, "sh", str(folder), sys.executable, MODULE, scenario)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 

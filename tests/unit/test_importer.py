@@ -210,7 +210,7 @@ def test_an_unknown_secret_is_added_to_the_manifest_and_stored(manifest: Manifes
     spec = load(manifest.path).find("STRIPE_TOKEN")
     assert (str(spec.name), spec.kind, spec.required) == ("stripe-token", "static", False)
     assert store.read(spec.name).value.matches(plain)
-    assert any("who owns and who reads STRIPE_TOKEN" in words for words in result.left_to_do)
+    assert any("who owns and who reads what was added as static: STRIPE_TOKEN" in words for words in result.left_to_do)
     assert list(store.list()) == [spec.name]
 
 

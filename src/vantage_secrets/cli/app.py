@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vantage_secrets.cli import audit, copy, demo, doctor, init, migrate, read, rotate, run, store, write
+from vantage_secrets.cli import audit, completion, copy, demo, doctor, init, migrate, read, rotate, run, store, write
 from vantage_secrets.cli.session import GlobalOptions
 
 app = typer.Typer(
@@ -72,3 +72,4 @@ app.command("delete", rich_help_panel=CHANGE)(write.delete)
 app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
 app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
 app.add_typer(store.app, name="store", rich_help_panel=MORE)
+app.command("completion", rich_help_panel=MORE)(completion.completion)

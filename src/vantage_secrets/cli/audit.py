@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -104,8 +105,9 @@ def tail(
         if not follow:
             print_rows(_COLUMNS, records, as_json=as_json, empty="The log is empty.")
             return
-        for row in records:  # one at a time, as they come: a table would wait for the last
-            print_json_line(row) if as_json else print(_line(row), flush=True)
+        with suppress(KeyboardInterrupt):  # the way to end it
+            for row in records:  # one at a time, as they come: a table would wait for the last
+                print_json_line(row) if as_json else print(_line(row), flush=True)
 
 
 @app.command("verify")
@@ -120,9 +122,10 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that every record is what was written, or name the first that is not.
+    """Check that every record is what was written.
 
-    Ends with 1 when a record was changed, removed, inserted or reordered, or the end was cut off.
+    Names the first record that is not, and ends with 1: one that was changed, removed, inserted or reordered, or
+    an end that was cut off.
     """
     from vantage_secrets.audit.checkpoint import Checkpoint
     from vantage_secrets.audit.verify import verify as check

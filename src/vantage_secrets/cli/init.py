@@ -30,7 +30,7 @@ def init(
     ] = KeySource.FILE,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a manifest, an encrypted store with its key, an audit log.
+    """Make a manifest, an encrypted store and an audit log.
 
     The manifest names the five secrets of Vantage; all else is made in .vantage-secrets/ beside it.
     """

@@ -123,7 +123,7 @@ class Manifest:
 
         known = [text for spec in self.secrets for text in (str(spec.name), spec.key)]
         near = get_close_matches(name_or_key, known, n=1) or get_close_matches(name_or_key.upper(), known, n=1)
-        hint = f"Did you mean '{near[0]}'? 'vantage-secrets list' shows all names." if near else None
+        hint = f"Did you mean '{near[0]}'? 'vantage-secrets status' shows all names." if near else None
         raise UnknownSecretError(
             f"The manifest has no secret '{name_or_key}'." if len(name_or_key) <= 127 else "No secret has such a name.",
             path=str(self.path),

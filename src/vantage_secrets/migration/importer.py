@@ -348,7 +348,7 @@ def _left_to_do(plan: ImportPlan, outcomes: list[ImportOutcome]) -> Iterator[str
         yield f"{spec.key} is required, {where} and is not in the store: vantage-secrets set {spec.key}"
     added = ", ".join(spec.key for spec in plan.additions)
     if added:
-        yield f"Say in {plan.manifest.path.name} who owns and who reads {added}; they were added as static secrets."
+        yield f"Say in {plan.manifest.path.name} who owns and who reads what was added as static: {added}"
     settled = [
         o.row
         for o in outcomes
@@ -370,6 +370,6 @@ def _left_of(outcome: ImportOutcome) -> Iterator[str]:
     elif row.action is ImportAction.PENDING:
         yield f"{row.key} was not imported, its rotation is under way: vantage-secrets rotate {row.key}"
     elif row.action is ImportAction.REPLACE and outcome.version is None:
-        yield f"{row.key} was not imported, the store has another value; import again and say to replace it."
+        yield f"{row.key} was not imported, the store has another value; to overwrite that, import again with --replace."
     elif row.action is ImportAction.COLLISION:
         yield f"{row.key} was not imported, {row.note}: add it to the manifest under a name of its own."
