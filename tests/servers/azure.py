@@ -1,0 +1,50 @@
+"""Fixtures for tests against the fake of Azure Key Vault; a test module names this one in ``pytest_plugins``."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from azure.keyvault.secrets import SecretClient
+
+from tests.servers.azure_credential import StaticCredential
+from tests.servers.azure_key_vault import FakeKeyVault
+from tests.servers.certificate import Certificate
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for servers on loopback."""
+    return Certificate.make(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def running_key_vault(certificate: Certificate) -> Iterator[FakeKeyVault]:
+    """The fake, ready: its port takes connections."""
+    with FakeKeyVault(certificate) as running:
+        socket.create_connection(("127.0.0.1", running.port), timeout=10).close()
+        yield running
+
+
+@pytest.fixture
+def key_vault(running_key_vault: FakeKeyVault) -> FakeKeyVault:
+    """The fake with nothing in it."""
+    running_key_vault.reset()
+    return running_key_vault
+
+
+@pytest.fixture
+def azure_sdk(key_vault: FakeKeyVault, certificate: Certificate) -> Iterator[Callable[..., SecretClient]]:
+    """Return the vendor's bare client for a principal."""
+    clients: list[SecretClient] = []
+
+    def make(principal: str = "officer", **options: Any) -> SecretClient:
+        options.setdefault("connection_verify", str(certificate.ca_file))
+        clients.append(SecretClient(key_vault.url, StaticCredential(principal), **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
