@@ -45,7 +45,7 @@ class KubernetesStore(Store):
     """
 
     scheme = "kubernetes"
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.PACKED_SECRETS}
 
     def __init__(self, connection: Connection, *, login: str, environment: str, clock: Clock = utc_now) -> None:
         self.url = connection.place.url
@@ -60,6 +60,7 @@ class KubernetesStore(Store):
 
     def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
         """Return the value with its version; see :meth:`Store.read`."""
+        self.refuse_packed(name)
         bundle = self._bundle()
         rows = bundle.known(name)
         if version is None and stage is Stage.RETIRED:
@@ -75,12 +76,14 @@ class KubernetesStore(Store):
         """Yield the current value of each of ``names`` that has one, from one reading of the object."""
         bundle = self._bundle()
         for name in names:
+            self.refuse_packed(name)
             row = changing.in_stage(bundle.versions(name), Stage.CURRENT)
             if row is not None:
                 yield SecretReading(bundle.value(name, row), row.as_version(name))
 
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         """Return all versions that are remembered, the newest first; see :meth:`Store.describe`."""
+        self.refuse_packed(name)
         return tuple(row.as_version(name) for row in reversed(self._bundle().known(name)))
 
     def list(self, prefix: str = "") -> Iterator[SecretName]:
@@ -94,20 +97,24 @@ class KubernetesStore(Store):
             NameCollisionError: Another name, or a key that is not ours, stands in the way.
             StoreAccessDeniedError: The object is not there and this login may not create one.
         """
+        self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
         return self._change(lambda bundle: changing.stage(bundle, name, value, token, self._now()))
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`."""
+        self.refuse_packed(name)
         return self._change(lambda bundle: changing.promote(bundle, name, version, expect_current, self._now()))
 
     def retire(self, name: SecretName, version: str) -> SecretVersion:
         """Remove a version's value; see :meth:`Store.retire`."""
+        self.refuse_packed(name)
         return self._change(lambda bundle: changing.retire(bundle, name, version, self._now()))
 
     def delete(self, name: SecretName) -> bool:
         """Remove the secret with all versions; the object stays; see :meth:`Store.delete`."""
+        self.refuse_packed(name)
         found = []  # After a lost answer the second try finds nothing; there was something nevertheless.
 
         def remove(bundle: Bundle) -> bool:
