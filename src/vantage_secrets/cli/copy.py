@@ -22,7 +22,7 @@ def copy(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy secrets from one store to another, read back and compared.
+    """Copy secrets to another store, read back and compared.
 
     Interrupted and run again, it finishes.
     """

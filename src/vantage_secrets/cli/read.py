@@ -120,7 +120,7 @@ def describe(context: typer.Context, name: NameArgument, as_json: JsonOption = F
 
 
 def history(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show all versions of a secret, the newest first, without values."""
+    """Show all versions of a secret, the newest first; no values."""
     with session(context, f"history {name}") as workspace:
         versions = workspace.store.describe(workspace.manifest.find(name).name)
         columns = {
