@@ -5,10 +5,9 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from vantage_secrets.errors import (
     InvalidSecretNameError,
@@ -281,8 +280,7 @@ class SecretValue:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class SecretVersion:
+class SecretVersion(NamedTuple):
     """One stored value's place in its secret's life, without the value.
 
     Attributes:
@@ -302,8 +300,7 @@ class SecretVersion:
     retired_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SecretReading:
+class SecretReading(NamedTuple):
     """A value together with the version that it belongs to, as a store returned it."""
 
     value: SecretValue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import stat
 import subprocess
@@ -160,7 +159,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
 
 def test_a_manifest_is_immutable(tmp_path: Path) -> None:
     manifest = load(written(tmp_path))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         manifest.environment = "other"  # type: ignore[misc]
 
 
@@ -249,7 +248,7 @@ def test_an_added_secret_is_read_back_and_every_byte_before_it_stays(tmp_path: P
 @pytest.mark.parametrize(("required", "feature"), [(True, None), (False, None), (True, "kafka-sasl")])
 def test_an_added_secret_keeps_when_it_is_required(tmp_path: Path, required: bool, feature: str | None) -> None:
     path = written(tmp_path, render_default())
-    spec = dataclasses.replace(TOKEN, required=required, feature=feature, consumers=())
+    spec = TOKEN._replace(required=required, feature=feature, consumers=())
     add_secret(path, spec)
     assert load(path).secrets[-1] == spec
 
@@ -271,7 +270,7 @@ def test_a_secret_that_would_be_a_mistake_is_refused_and_the_file_stays(tmp_path
     path = written(tmp_path, render_default())
     before = path.read_bytes()
     with pytest.raises(ManifestError):
-        add_secret(path, dataclasses.replace(TOKEN, **change))
+        add_secret(path, TOKEN._replace(**change))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

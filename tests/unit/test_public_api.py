@@ -123,6 +123,7 @@ def test_with_nothing_but_the_manifest_both_spellings_work_and_no_heavy_package_
     digests, loaded = json.loads(done.stdout)
     assert digests == [hashlib.sha256(value.encode()).hexdigest()] * 2
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+    assert not {"dataclasses", "inspect", "importlib.metadata"} & set(loaded), "see docs/adr/0007"
 
 
 def test_the_migration_guide_s_line_works_with_nothing_but_the_manifest(workspace: tuple[Path, str]) -> None:

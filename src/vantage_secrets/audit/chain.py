@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fcntl import LOCK_EX, LOCK_UN, flock
 from hashlib import sha256
@@ -50,18 +49,19 @@ CHECKPOINT_EVERY: Final = timedelta(seconds=60)
 """Time after which the next record is followed by a checkpoint."""
 
 
-@dataclass(slots=True)
 class _Tail:
     """The end of the log as this process knows it."""
 
-    handle: int
-    path: str
-    next_path: str
-    number: int
-    inode: int
-    size_bytes: int
-    seq: int
-    digest: bytes
+    __slots__ = ("digest", "handle", "inode", "next_path", "number", "path", "seq", "size_bytes")
+
+    def __init__(self, handle: int, path: str, next_path: str, number: int, before: tuple[int, bytes]) -> None:
+        self.handle = handle
+        self.path = path
+        self.next_path = next_path
+        self.number = number
+        self.inode = os.fstat(handle).st_ino
+        self.size_bytes = 0
+        self.seq, self.digest = before
 
 
 class ChainWriter:
@@ -216,7 +216,7 @@ class ChainWriter:
             os.close(handle)
             raise
         next_path = str(self._folder / segment_name(number + 1))
-        return _Tail(handle, str(path), next_path, number, found.st_ino, 0, *before)
+        return _Tail(handle, str(path), next_path, number, before)
 
     def _read_end(self, tail: _Tail) -> bytes:
         """Set ``tail`` to the last whole line; return what follows it."""

@@ -12,10 +12,9 @@ import binascii
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vantage_secrets.audit.record import instant_text
 from vantage_secrets.errors import AuditError, AuditIntegrityError, InvalidInputError
@@ -31,8 +30,7 @@ _SCHEME = "ed25519:"
 _DOMAIN = "vantage-secrets audit checkpoint 1"  # SECURITY: this key's signatures mean a checkpoint and nothing else.
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The log as it was at an instant, signed.
 
     Attributes:

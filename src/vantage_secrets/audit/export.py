@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Literal, Unpack
 
@@ -49,7 +48,7 @@ def export(
     header = {
         "is_whole": all(wanted is None for wanted in filters.values()),
         "public_key": source.public_key,
-        "checkpoints": [asdict(Checkpoint.from_json(line)) for line in source.checkpoint_lines],
+        "checkpoints": [Checkpoint.from_json(line)._asdict() for line in source.checkpoint_lines],
     }
     file.write(json.dumps({"export": header}).encode() + b"\n")
     count = 0

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quote
-from typing import Final
+from typing import Final, NamedTuple
 
 from vantage_secrets.audit.event import Action, AuditEvent, Outcome
 from vantage_secrets.errors import AuditIntegrityError, InvalidInputError
@@ -48,8 +47,7 @@ _SEQ = re.compile(rb'","seq":([1-9][0-9]{0,18}),')
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(NamedTuple):
     """An event together with its place in the log.
 
     Attributes:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vantage_secrets.audit.record import LINE_BYTES_MAX
 from vantage_secrets.errors import AuditError
@@ -37,8 +36,7 @@ def segment_numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One file of records as it was when it was looked at.
 
     Attributes:

@@ -21,7 +21,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> 
 
     For bash: vantage-secrets completion bash > ~/.local/share/bash-completion/completions/vantage-secrets
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     print(
         get_completion_script(prog_name="vantage-secrets", complete_var="_VANTAGE_SECRETS_COMPLETE", shell=shell.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 
 from vantage_secrets.client.changes import ChangeNotices
@@ -224,7 +223,7 @@ class SecretCache:
             if cached is None:
                 return
             age = self._freshness.age(cached)
-            failing = replace(cached, failing=True, renew_after=self._freshness.next_attempt(age))
+            failing = cached._replace(failing=True, renew_after=self._freshness.next_attempt(age))
             self._cached[name] = failing
             if not self._freshness.needs_no_look(failing, age):
                 self._hide(name)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from vantage_secrets.clock import Clock
 from vantage_secrets.errors import InvalidInputError
@@ -29,8 +28,7 @@ def random_fraction() -> float:
     return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class CachedSecret:
+class CachedSecret(NamedTuple):
     """One secret as it was last fetched. Immutable: a fork never sees half of a change.
 
     Attributes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from vantage_secrets.secret import SecretName, SecretValue, SecretVersion
 
 
-@dataclass(frozen=True, slots=True)
-class ClientReading:
+class ClientReading(NamedTuple):
     """A value as the client served it.
 
     Attributes:
@@ -26,8 +25,7 @@ class ClientReading:
     fetched_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStats:
+class ClientStats(NamedTuple):
     """What a client did since it was made. Cached reads are not counted: counting would cost as much as reading.
 
     Attributes:
@@ -66,8 +64,7 @@ class ClientEventKind(StrEnum):
     """A callback raised; ``detail`` is the error's class."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientEvent:
+class ClientEvent(NamedTuple):
     """Something that happened in a client, for metrics.
 
     Attributes:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def tell(folder: Path, env_file: Path | None) -> DemoResult:
 
 @contextmanager
 def _workspace(manifest: Manifest) -> Iterator[Workspace]:
-    quick = replace(manifest, client=replace(manifest.client, refresh_interval=REFRESH))
+    quick = manifest._replace(client=manifest.client._replace(refresh_interval=REFRESH))
     workspace = Workspace(quick, why="demo")
     try:
         yield workspace

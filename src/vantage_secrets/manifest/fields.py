@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Shape(Enum):
@@ -47,8 +47,7 @@ KINDS = ("api-key", "clickhouse-password", "kafka-password", "postgresql-passwor
 SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX = 65_536, 1_073_741_824
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One key of a table.
 
     Attributes:

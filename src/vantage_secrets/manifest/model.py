@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vantage_secrets.errors import UnknownSecretError
 from vantage_secrets.secret import SecretName
@@ -14,8 +13,7 @@ FILE_NAME = "vantage-secrets.toml"
 """What a manifest is called when nobody says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSpec:
+class SecretSpec(NamedTuple):
     """One secret that the platform has: what it is for, who reads it, and how often it changes.
 
     Attributes:
@@ -43,8 +41,7 @@ class SecretSpec:
     feature: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(NamedTuple):
     """Where the secrets live. ``url`` is absolute where it names a file."""
 
     url: str
@@ -52,8 +49,7 @@ class StoreSettings:
     passphrase_file: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
+class AuditSettings(NamedTuple):
     """Where the audit trail is written.
 
     Attributes:
@@ -71,23 +67,20 @@ class AuditSettings:
     public_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
+class ClientSettings(NamedTuple):
     """How applications read: how often they look for a new version, and how old a last good value may be."""
 
     refresh_interval: timedelta
     max_stale: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
+class DatabaseSettings(NamedTuple):
     """Where the control database is, as a SQLAlchemy URL; absolute where it names a file."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One loaded ``vantage-secrets.toml``, free of mistakes.
 
     Attributes:

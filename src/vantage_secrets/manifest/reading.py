@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -147,8 +146,7 @@ def _as_error(mistakes: Sequence[_Mistake], text: str, path: Path) -> ManifestEr
     return ManifestError("\n".join(words), path=str(path), line=line, hint=first.hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(NamedTuple):
     """The values of one table after checking, defaults filled in."""
 
     values: Mapping[str, Any]

@@ -370,6 +370,6 @@ def _left_of(outcome: ImportOutcome) -> Iterator[str]:
     elif row.action is ImportAction.PENDING:
         yield f"{row.key} was not imported, its rotation is under way: vantage-secrets rotate {row.key}"
     elif row.action is ImportAction.REPLACE and outcome.version is None:
-        yield f"{row.key} was not imported, the store has another value; to overwrite that, import again with --replace."
+        yield f"{row.key} was not imported, the store has another value; to overwrite it, import with --replace."
     elif row.action is ImportAction.COLLISION:
         yield f"{row.key} was not imported, {row.note}: add it to the manifest under a name of its own."

@@ -9,10 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from vantage_secrets.errors import SecretNotFoundError, UnsupportedOperationError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
@@ -48,8 +47,7 @@ class Health(StrEnum):
     """It works, and will hurt some day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
+class Examination(NamedTuple):
     """What was found about one part of a store.
 
     Attributes:

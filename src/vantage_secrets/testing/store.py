@@ -10,7 +10,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -172,8 +172,8 @@ class MemoryStore(Store):
             if previous and previous.id != version:
                 self._retire(secret, previous, now)
             if current:
-                secret.versions[current.id] = replace(current, stage=Stage.PREVIOUS)
-            secret.versions[version] = replace(chosen, stage=Stage.CURRENT, promoted_at=now)
+                secret.versions[current.id] = current._replace(stage=Stage.PREVIOUS)
+            secret.versions[version] = chosen._replace(stage=Stage.CURRENT, promoted_at=now)
             return secret.versions[version]
 
     def retire(self, name: SecretName, version: str) -> SecretVersion:
@@ -225,7 +225,7 @@ class MemoryStore(Store):
 
     @staticmethod
     def _retire(secret: _Secret, version: SecretVersion, now: datetime) -> None:
-        secret.versions[version.id] = replace(version, stage=Stage.RETIRED, retired_at=now)
+        secret.versions[version.id] = version._replace(stage=Stage.RETIRED, retired_at=now)
         secret.values.pop(version.id, None)
 
     def _digest(self, value: SecretValue) -> bytes:
