@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,49 +11,37 @@ import pytest
 from kubernetes import client
 
 from tests.canary import canary
-from tests.servers.kube import KubeServer, kube  # noqa: F401  # pytest finds the fixture here.
+from tests.servers.kube import KubeServer
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.contract import Store
-from vantage_secrets.stores.kubernetes import open_kubernetes
+from vantage_secrets.stores.kubernetes.place import Place
 from vantage_secrets.testing import StoreContract, StoreOutageContract
 
+pytest_plugins = ["tests.servers.kube_fixtures"]
 pytestmark = pytest.mark.xdist_group("kubernetes")
 
 
 class TestKubernetesStore(StoreContract):
     @pytest.fixture
-    def place(self, kube: KubeServer) -> str:  # noqa: F811
-        return f"kubernetes://{kube.namespace()}/vantage"
-
-    @pytest.fixture
-    def store(self, kube: KubeServer, place: str) -> Iterator[Store]:  # noqa: F811
-        with open_kubernetes(place, environment="test", options={"kubeconfig": str(kube.kubeconfig)}) as store:
+    def store(self, kube: KubeServer, kube_place: Place) -> Iterator[Store]:
+        with kube.open(kube_place) as store:
             yield store
 
     @pytest.fixture
-    def other_store(self, store: Store, kube: KubeServer) -> Iterator[Store]:  # noqa: F811
-        with open_kubernetes(store.url, environment="test", options={"kubeconfig": str(kube.kubeconfig)}) as other:
+    def other_store(self, store: Store, kube: KubeServer, kube_place: Place) -> Iterator[Store]:
+        with kube.open(kube_place) as other:
             yield other
 
     @pytest.fixture
     def vendor_current(
-        self,
-        store: Store,
-        place: str,
-        kube: KubeServer,  # noqa: F811
-        caplog: pytest.LogCaptureFixture,
-    ) -> Iterator[Callable[[SecretName], object]]:
-        """The vendor's own call; its debug log shows whole answers, which is not ours to judge."""
-        caplog.set_level(logging.INFO, "kubernetes.client.rest")
-        namespace, secret = place.removeprefix("kubernetes://").split("/")
-        with kube.admin() as api:
+        self, store: Store, kube_place: Place, kube_vendor: client.CoreV1Api
+    ) -> Callable[[SecretName], object]:
+        def read(name: SecretName) -> object:
+            data = kube_vendor.read_namespaced_secret(kube_place.secret, kube_place.namespace).data
+            key = str(name).replace("/", ".")
+            return base64.b64decode(data[key]).decode() if key in data else None
 
-            def read(name: SecretName) -> object:
-                data = client.CoreV1Api(api).read_namespaced_secret(secret, namespace).data
-                key = str(name).replace("/", ".")
-                return base64.b64decode(data[key]).decode() if key in data else None
-
-            yield read
+        return read
 
     @pytest.fixture
     def make_value(self) -> Callable[[], str]:
@@ -65,10 +52,9 @@ class TestKubernetesStoreThatDoesNotAnswer(StoreOutageContract):
     """Nothing listens where the kubeconfig says that the API server is."""
 
     @pytest.fixture
-    def unreachable_store(self, kube: KubeServer, tmp_path: Path) -> Iterator[Store]:  # noqa: F811
+    def unreachable_store(self, kube: KubeServer, tmp_path: Path) -> Iterator[Store]:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # Bound and not listening: connections are refused.
             login = kube.login(tmp_path / "kubeconfig", server=f"https://127.0.0.1:{taken.getsockname()[1]}")
-            options = {"kubeconfig": str(login), "timeout": "1s"}
-            with open_kubernetes("kubernetes://default/vantage", environment="test", options=options) as store:
+            with kube.open(Place("default", "vantage"), login, timeout="1s") as store:
                 yield store

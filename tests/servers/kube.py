@@ -1,20 +1,23 @@
-"""A real Kubernetes API server for the tests: started once, a namespace of its own for each test."""
+"""A real Kubernetes API server for the tests: started once, a namespace of its own for each test.
+
+A test module asks for the fixtures with ``pytest_plugins = ["tests.servers.kube_fixtures"]``.
+"""
 
 from __future__ import annotations
 
+import base64
 import itertools
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from kubernetes import client, config
 
+from vantage_secrets.stores.kubernetes import KubernetesStore, open_kubernetes
+from vantage_secrets.stores.kubernetes.place import Place
+
 _ROOT = Path(__file__).parents[2]
-_SERVER = pytest.StashKey["KubeServer"]()
 
 
 class KubeServer:
@@ -72,12 +75,22 @@ class KubeServer:
         """Return the vendor's own client, as the cluster's administrator; the caller closes it."""
         return config.new_client_from_config(str(self.kubeconfig))
 
+    def authority(self) -> str:
+        """Return the certificate that the server's own is signed by, PEM."""
+        cluster = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]
+        return base64.b64decode(cluster["certificate-authority-data"]).decode()
+
     def namespace(self) -> str:
         """Return the name of a new namespace."""
         name = f"test-{next(self._numbers)}"
         with self.admin() as api:
             client.CoreV1Api(api).create_namespace({"metadata": {"name": name}})
         return name
+
+    def open(self, place: Place, login: Path | None = None, **options: str) -> KubernetesStore:
+        """Return the store in an object, with the administrator's login or another."""
+        options = {"kubeconfig": str(login or self.kubeconfig), **options}
+        return open_kubernetes(place.url, environment="test", options=options)
 
     def login(self, path: Path, *, token: str | None = None, server: str | None = None, **cluster: Any) -> Path:
         """Write a kubeconfig like the administrator's, with another token, or another way to the server."""
@@ -110,16 +123,3 @@ class KubeServer:
             made = core.create_namespaced_service_account_token(name, namespace, {"spec": {"audiences": []}})
             token: str = made.status.token
         return token
-
-
-@pytest.fixture(scope="session")
-def kube(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KubeServer:
-    """The API server of this test process, started by the first test that asks."""
-    found = request.config
-    if _SERVER not in found.stash:
-        began = time.monotonic()
-        server = KubeServer(tmp_path_factory.mktemp("kube-CLEAR"))
-        found.stash[_SERVER] = server
-        found.add_cleanup(server.stop)
-        print(f"kube-apiserver was ready after {time.monotonic() - began:.1f} s", file=sys.stderr)
-    return found.stash[_SERVER]
