@@ -88,7 +88,7 @@ def place_in(url: str) -> tuple[str, str]:
     if found is None or "//" in prefix or len(prefix) > _PREFIX_LENGTH_MAX:
         raise InvalidURLError(
             f"'{url}' names no region of AWS, or a prefix that it does not take.",
-            hint="Use aws://REGION/PREFIX, such as aws://eu-central-1/vantage; letters, digits and /_+=.@- in the prefix.",
+            hint="Use aws://REGION/PREFIX, such as aws://eu-central-1/vantage, with letters, digits and /_+=.@- in it.",
         )
     return found[1], prefix
 

@@ -45,14 +45,18 @@ class Steps:
         environment: Whose secrets are written here.
         kms_key_id: Key for new secrets; ``None`` for AWS's own ``aws/secretsmanager``.
         clock: The present.
+
+    Attributes:
+        directory: As given.
+        clock: As given.
     """
 
     def __init__(self, directory: Directory, environment: str, kms_key_id: str | None, clock: Clock) -> None:
-        self._directory = directory
+        self.directory = directory
         self._service = directory.service
         self._environment = environment
         self._kms_key_id = kms_key_id
-        self._clock = clock
+        self.clock = clock
 
     def check(self, record: Record, *, rotates: bool = False) -> None:
         """Return when ``record`` may be written by this store.
@@ -83,13 +87,13 @@ class Steps:
         parameters = {"RemoveFromVersionId": take_from} if take_from else {}
         if not self._moved(record, label, MoveToVersionId=version, **parameters):
             return False
-        self._directory.recent.remember(record.secret_id, label, version)
+        self.directory.recent.remember(record.secret_id, label, version)
         return True
 
     def detach(self, record: Record, held: Held, labels: Iterable[str]) -> None:
         """Take these labels off a version, those that are on it; one that somebody else took off is off."""
         for label in sorted(held.labels.intersection(labels)):
-            self._directory.recent.forget(record.secret_id, label)
+            self.directory.recent.forget(record.secret_id, label)
             self._moved(record, label, RemoveFromVersionId=held.id)
 
     def remember(self, record: Record, versions: Iterable[SecretVersion]) -> None:
@@ -142,14 +146,14 @@ class Steps:
         Raises:
             StoreBusyError: AWS is still deleting a secret of that name.
         """
-        nursery_id = self._directory.nursery_id(name)
-        record = self._directory.record(name, nursery_id)
+        nursery_id = self.directory.nursery_id(name)
+        record = self.directory.record(name, nursery_id)
         if record is None or record.is_deleted:
             tags = self._new_tags()
             if self._create(nursery_id, tags):
                 record = Record(name, nursery_id, {"Tags": _as_list(tags)})
             else:
-                record = self._directory.record(name, nursery_id)
+                record = self.directory.record(name, nursery_id)
         if record is None:
             raise _still_deleting(nursery_id)
         self.adopt(record)
@@ -175,7 +179,7 @@ class Steps:
 
     def found(self, nursery: Record) -> Record:
         """Make the secret that ``nursery`` is the nursery of, still without a value, and return it."""
-        secret_id = self._directory.secret_id(nursery.name)
+        secret_id = self.directory.secret_id(nursery.name)
         tags = {**nursery.tags, NURSERY: "yes"}
         if not self._create(secret_id, tags):
             self.tag(secret_id, tags)
@@ -184,7 +188,7 @@ class Steps:
     def remove(self, secret_id: str, recovery_window: int = 0) -> None:
         """Delete a secret; 0 days for at once. Says nothing when it was gone."""
         how = {"RecoveryWindowInDays": recovery_window} if recovery_window else {"ForceDeleteWithoutRecovery": True}
-        self._directory.recent.forget(secret_id)
+        self.directory.recent.forget(secret_id)
         self._service.find("delete_secret", SecretId=secret_id, **how)
 
     # what an interrupted write left
@@ -202,7 +206,7 @@ class Steps:
                 self.detach(record, held, surplus)
                 record.held[held.id] = held.with_labels(remove=surplus)
         if record.may_have_nursery:
-            self.remove(self._directory.nursery_id(record.name))
+            self.remove(self.directory.nursery_id(record.name))
             self._service.call("untag_resource", SecretId=record.secret_id, TagKeys=[NURSERY])
 
     def _surplus(self, held: Held, remembered: set[str]) -> set[str]:
@@ -211,7 +215,7 @@ class Steps:
         times = sorted(promotions(held.labels).items(), key=lambda item: item[1])
         if held.stage in (Stage.CURRENT, Stage.PREVIOUS):
             return {label for label, _at in times[:-1]} | (held.labels & {PENDING})
-        is_given_up = held.stage is None and not times and self._clock() - held.created_at > _DRAFT_LIFE
+        is_given_up = held.stage is None and not times and self.clock() - held.created_at > _DRAFT_LIFE
         if held.stage is None and (held.id in remembered or is_given_up):
             return {label for label in held.labels if is_ours(label)}
         return set()
@@ -219,7 +223,7 @@ class Steps:
     def _create(self, secret_id: str, tags: Mapping[str, str]) -> bool:
         """Make a secret without a value; return false when there is one of that name."""
         key = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
-        for _ in self._directory.recent.tries():
+        for _ in self.directory.recent.tries():
             try:
                 self._service.call("create_secret", Name=secret_id, Tags=_as_list(tags), **key)
                 return True

@@ -9,7 +9,6 @@ from typing import Final
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
     InvalidInputError,
-    PendingVersionExistsError,
     SecretNotFoundError,
     StoreBusyError,
     VersionConflictError,
@@ -18,13 +17,15 @@ from vantage_secrets.errors import (
 )
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.aws.directory import Directory
-from vantage_secrets.stores.aws.encoding import Encoded, encode
+from vantage_secrets.stores.aws.encoding import encode
 from vantage_secrets.stores.aws.errors import from_code
 from vantage_secrets.stores.aws.examining import Login, examine
-from vantage_secrets.stores.aws.marks import CURRENT, PENDING, creation, created_label, promoted_label, version_id
+from vantage_secrets.stores.aws.marks import version_id
+from vantage_secrets.stores.aws.promoting import other_current, promote_first, promote_next
 from vantage_secrets.stores.aws.recency import RecentWrites
-from vantage_secrets.stores.aws.record import LABEL_OF, Held, Record
+from vantage_secrets.stores.aws.record import LABEL_OF
 from vantage_secrets.stores.aws.service import Service
+from vantage_secrets.stores.aws.staging import home_to_write, pending_exists, sent_before, stage_new
 from vantage_secrets.stores.aws.steps import Steps
 from vantage_secrets.stores.contract import Capability, Examination, Store
 
@@ -55,7 +56,7 @@ class AwsStore(Store):
     """
 
     scheme = "aws"
-    capabilities = frozenset(Capability) - {Capability.WATCH}
+    capabilities = frozenset(Capability) - {Capability.WATCH, Capability.PACKED_SECRETS}
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class AwsStore(Store):
 
     def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
         """Return the value with its version; see :meth:`Store.read`. One call; with ``version``, two."""
+        self.refuse_packed(name)
         if version is not None:
             return self._read_version(name, version)
         if stage is Stage.RETIRED:
@@ -96,6 +98,7 @@ class AwsStore(Store):
 
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         """Return all versions, the newest first, the twenty newest retired ones too; see :meth:`Store.describe`."""
+        self.refuse_packed(name)
         return self._directory.existing(name).versions()
 
     def list(self, prefix: str = "") -> Iterator[SecretName]:
@@ -110,6 +113,8 @@ class AwsStore(Store):
         """Yield the current values, twenty secrets a call; see :meth:`Store.read_many`."""
         wanted = iter(dict.fromkeys(names))
         while batch := [*itertools.islice(wanted, BATCH_COUNT)]:
+            for name in batch:
+                self.refuse_packed(name)
             names_of = {self._directory.secret_id(name): name for name in batch}
             for page in self._service.pages("batch_get_secret_value", SecretIdList=[*names_of]):
                 for error in page.get("Errors") or ():
@@ -134,17 +139,18 @@ class AwsStore(Store):
             VersionConflictError: AWS rotates this secret by itself.
             EnvironmentMismatchError: The secret belongs to another environment.
         """
+        self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
         encoded = encode(value)
-        record = self._home_to_write(name)
+        record = home_to_write(self._steps, name)
         id_ = version_id(record.salt, str(name), token)
-        if sent := self._sent_before(record, id_, value, encoded):
+        if sent := sent_before(self._steps, record, id_, value, encoded):
             return sent
         self._steps.tidy(record)
         if pending := record.in_stage(Stage.PENDING):
-            raise _pending_exists(name, pending.id)
-        return self._stage_new(record, id_, encoded)
+            raise pending_exists(name, pending.id)
+        return stage_new(self._steps, record, id_, encoded)
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`.
@@ -157,6 +163,7 @@ class AwsStore(Store):
             VersionConflictError: AWS rotates this secret by itself.
             EnvironmentMismatchError: The secret belongs to another environment.
         """
+        self.refuse_packed(name)
         record = self._directory.existing(name)
         self._steps.check(record, rotates=True)
         held, current = record.version(version), record.in_stage(Stage.CURRENT)
@@ -165,11 +172,11 @@ class AwsStore(Store):
             return held.as_version(name)
         found = current.id if current else None
         if found != expect_current:
-            raise _other_current(name, found, expect_current)
+            raise other_current(name, found, expect_current)
         self._steps.adopt(record)
         if record.secret_id != self._directory.secret_id(name):
-            return self._promote_first(record, held)
-        return self._promote_next(record, held)
+            return promote_first(self._steps, record, held)
+        return promote_next(self._steps, record, held)
 
     def retire(self, name: SecretName, version: str) -> SecretVersion:
         """Take a version's labels away; see :meth:`Store.retire`.
@@ -182,6 +189,7 @@ class AwsStore(Store):
         Raises:
             EnvironmentMismatchError: The secret belongs to another environment.
         """
+        self.refuse_packed(name)
         record = self._directory.existing(name)
         self._steps.check(record)
         if retired := record.retired.get(version):
@@ -206,6 +214,7 @@ class AwsStore(Store):
         Raises:
             EnvironmentMismatchError: The secret belongs to another environment.
         """
+        self.refuse_packed(name)
         ids = (self._directory.nursery_id(name), self._directory.secret_id(name))
         found = [record for id_ in ids if (record := self._directory.record(name, id_)) and not record.is_deleted]
         for record in found:
@@ -250,118 +259,3 @@ class AwsStore(Store):
         found = from_code(code, "GetSecretValue")
         if not isinstance(found, SecretNotFoundError):
             raise type(found)(f"'{name}': {found.message}", hint=found.hint)
-
-    # parts of writing
-
-    def _home_to_write(self, name: SecretName) -> Record:
-        """Return where the next version goes, made if need be."""
-        record = self._directory.home(name)
-        if record is None:
-            deleted = self._directory.record(name, self._directory.secret_id(name))
-            if deleted:
-                self._steps.check(deleted, rotates=True)
-            if deleted is None or not deleted.is_deleted:
-                return self._steps.make_nursery(name)
-            self._steps.begin_again(deleted)
-            return deleted
-        self._steps.check(record, rotates=True)
-        self._steps.adopt(record)
-        return record
-
-    def _sent_before(self, record: Record, id_: str, value: SecretValue, encoded: Encoded) -> SecretVersion | None:
-        """Return the version that was staged under this token, or ``None``."""
-        is_same = True
-        if held := record.living.get(id_):
-            reading = self._directory.held_reading(record, held)
-            if reading is None:
-                raise StoreBusyError(f"The labels of '{record.name}' move faster than they can be read.")
-            is_same = reading.value == value
-        elif id_ in record.retired:
-            # AWS compares: it refuses another value for a version that it has. One that it purged it makes
-            # anew, without a stage; then the labels go again, and nobody knows what the value was.
-            label = created_label(id_, record.retired[id_].created_at, encoded.shape)
-            try:
-                labels = self._steps.put(record.secret_id, id_, encoded, [label])
-            except VersionConflictError:
-                is_same = False
-            else:
-                self._steps.detach(record, Held(id_, labels), labels)
-        else:
-            return None
-        if not is_same:
-            raise VersionConflictError(
-                f"This token was used for another value of '{record.name}', version {id_}.",
-                hint="Use a new token for a new value.",
-            )
-        return held.as_version(record.name) if held else record.retired[id_]
-
-    def _stage_new(self, record: Record, id_: str, encoded: Encoded) -> SecretVersion:
-        name = record.name
-        label = created_label(id_, self._clock(), encoded.shape)
-        labels = self._steps.put(record.secret_id, id_, encoded, [label])
-        if creation(labels) is None:
-            raise VersionConflictError(
-                f"This token was used for a version of '{name}' that was retired long ago.", hint="Use a new token."
-            )
-        held = Held(id_, labels | {PENDING})
-        if not self._steps.attach(record, PENDING, id_, take_from=record.holder(PENDING)):
-            now = self._directory.existing(name)
-            pending = now.in_stage(Stage.PENDING)
-            if pending is None or pending.id != id_:
-                self._steps.detach(record, Held(id_, labels), labels)
-                raise _pending_exists(name, pending.id if pending else "another")
-            held = pending
-        return held.as_version(name)
-
-    def _promote_next(self, record: Record, held: Held) -> SecretVersion:
-        name, now = record.name, self._clock()
-        label = promoted_label(held.id, now)
-        lost = record.in_stage(Stage.PREVIOUS)
-        self._steps.attach(record, label, held.id)
-        if not self._steps.attach(record, CURRENT, held.id, take_from=record.holder(CURRENT)):
-            return self._after_a_lost_race(record, held, label)
-        promoted = record.after_promotion(held, label)
-        if lost and lost.id != held.id:
-            gone = SecretVersion(name, lost.id, Stage.RETIRED, lost.created_at, lost.promoted_at, now)
-            self._steps.remember(record, [gone])
-        self._steps.tidy(record)
-        return promoted.as_version(name)
-
-    def _after_a_lost_race(self, record: Record, held: Held, label: str) -> SecretVersion:
-        """Return the version if a rival, or our own call that was repeated, made it current; else say who won."""
-        self._directory.recent.forget(record.secret_id)
-        now = self._directory.existing(record.name)
-        current = now.in_stage(Stage.CURRENT)
-        if current is None or current.id != held.id:
-            self._steps.detach(record, held.with_labels(add=[label]), [label])
-            before = record.holder(CURRENT)
-            raise _other_current(record.name, current.id if current else None, before)
-        self._steps.tidy(now)
-        return current.as_version(record.name)
-
-    def _promote_first(self, nursery: Record, held: Held) -> SecretVersion:
-        name = nursery.name
-        reading = self._directory.held_reading(nursery, held)
-        if reading is None:
-            raise _other_current(name, "no longer known", None)
-        now = self._clock()
-        label = promoted_label(held.id, now)
-        encoded = encode(reading.value)
-        main = self._steps.found(nursery)
-        created = created_label(held.id, held.created_at, encoded.shape)
-        labels = self._steps.put(main.secret_id, held.id, encoded, [created, label])
-        main.held[held.id] = Held(held.id, labels)
-        if CURRENT not in labels and not self._steps.attach(main, CURRENT, held.id):
-            return self._after_a_lost_race(main, main.held[held.id], label)
-        self._directory.recent.remember(main.secret_id, CURRENT, held.id)
-        main.held[held.id] = main.held[held.id].with_labels(add=[CURRENT])
-        self._steps.tidy(main)
-        return main.held[held.id].as_version(name)
-
-
-def _pending_exists(name: SecretName, pending: str) -> PendingVersionExistsError:
-    return PendingVersionExistsError(f"'{name}' has the pending version {pending}.")
-
-
-def _other_current(name: SecretName, found: str | None, expected: str | None) -> VersionConflictError:
-    return VersionConflictError(f"The current version of '{name}' is {found or 'none'}, not {expected or 'none'}.")
