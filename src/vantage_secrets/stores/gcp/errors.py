@@ -1,0 +1,98 @@
+"""Google's answers as errors of ours: the one place where they are told apart."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from vantage_secrets.errors import (
+    MissingExtraError,
+    SecretNotFoundError,
+    StoreAccessDeniedError,
+    StoreBusyError,
+    StoreError,
+    StoreUnavailableError,
+    VersionConflictError,
+)
+
+LOGIN_HINT: Final = "Log in: gcloud auth application-default login, or give the workload a service account."
+
+_PERMISSION = re.compile(r"secretmanager\.[A-Za-z]+\.[A-Za-z]+")
+_STATE = re.compile(r"is in (DISABLED|DESTROYED) state")
+
+
+class ChangedMeanwhileError(VersionConflictError):
+    """The etag was not the current one, or the version is not in a state that allows the call.
+
+    Google's pages name ``FAILED_PRECONDITION`` for an etag that does not match, newer ones ``ABORTED``.
+
+    Attributes:
+        state: ``DISABLED`` or ``DESTROYED`` where the answer says so, else empty.
+    """
+
+    def __init__(self, message: str, state: str = "") -> None:
+        """Keep the version's state beside the message."""
+        super().__init__(message)
+        self.state = state
+
+
+class AlreadyThereError(VersionConflictError):
+    """What was to be made exists."""
+
+
+def missing_extra(missing: ModuleNotFoundError) -> MissingExtraError:
+    """Return the error that says which package is not installed, and how to install it."""
+    module = missing.name or ""
+    return MissingExtraError("google-crc32c" if "crc32c" in module else "google-cloud-secret-manager", "gcp")
+
+
+def translated(failure: BaseException, what: str) -> StoreError:
+    """Return ``failure`` as an error of ours.
+
+    SECURITY: nothing of Google's text is passed on but the name of a permission and the state of a version, and
+    callers raise what this returns outside of the handler, so that no context keeps the SDK's exception.
+
+    Args:
+        failure: What the SDK raised.
+        what: What was tried, such as ``reading vantage_api-key``.
+    """
+    code = _code(failure)
+    if _is_login(failure, code):
+        return StoreAccessDeniedError(f"Google does not accept the login (while {what}).", hint=LOGIN_HINT)
+    match code:
+        case "NOT_FOUND":
+            return SecretNotFoundError(f"Google has nothing there ({what}).")
+        case "PERMISSION_DENIED":
+            found = _PERMISSION.search(str(failure))
+            named = f"the permission {found[0]}" if found else "a permission"
+            return StoreAccessDeniedError(
+                f"Google refuses {what}: this login lacks {named}, or it does not exist.",
+                hint="Ask the owner of the project for a role with it; vantage-secrets doctor shows what is missing.",
+            )
+        case "FAILED_PRECONDITION" | "ABORTED":
+            state = _STATE.search(str(failure))
+            return ChangedMeanwhileError(f"Google refuses {what} as things stand ({code}).", state[1] if state else "")
+        case "ALREADY_EXISTS":
+            return AlreadyThereError(f"It exists already ({what}).")
+        case "RESOURCE_EXHAUSTED":
+            return StoreBusyError(
+                f"Google's quota is used up ({what}).",
+                hint="Try again in a minute; metadata has 600 requests a minute and project.",
+            )
+        case "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "INTERNAL" | "UNKNOWN" | "CANCELLED" | "":
+            words = code or type(failure).__name__
+            return StoreUnavailableError(f"Google Secret Manager does not answer ({words} while {what}).")
+        case _:
+            return StoreError(f"Google answered {what} with {code}.", hint="Look at the project's audit log.")
+
+
+def _code(failure: BaseException) -> str:
+    """Return the name of gRPC's status code, or nothing when Google did not answer at all."""
+    code = getattr(failure, "grpc_status_code", None)
+    return str(getattr(code, "name", ""))
+
+
+def _is_login(failure: BaseException, code: str) -> bool:
+    # google.auth's RefreshError within gRPC's plug-in for credentials ends as UNAVAILABLE, with these words.
+    refused = "from plugin failed" in str(failure) and "RefreshError" in str(failure)
+    return code == "UNAUTHENTICATED" or type(failure).__name__ in ("RefreshError", "DefaultCredentialsError") or refused

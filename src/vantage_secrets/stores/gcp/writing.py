@@ -1,0 +1,295 @@
+"""What changes a secret: each write under the etag of what was read, each order of calls fit to be cut anywhere."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from vantage_secrets.clock import Clock
+from vantage_secrets.errors import (
+    EnvironmentMismatchError,
+    NameCollisionError,
+    PendingVersionExistsError,
+    SecretNotFoundError,
+    StoreBusyError,
+    VersionConflictError,
+)
+from vantage_secrets.secret import SecretName, SecretValue, SecretVersion, Stage
+from vantage_secrets.stores.gcp.calls import Calls
+from vantage_secrets.stores.gcp.encoding import encode_value, token_digest, value_digest
+from vantage_secrets.stores.gcp.errors import AlreadyThereError, ChangedMeanwhileError
+from vantage_secrets.stores.gcp.place import PENDING_SUFFIX, Place
+from vantage_secrets.stores.gcp.record import LABEL, Record, Row, labels, microseconds
+
+_TRIES: Final = 12
+_SWEPT_COUNT: Final = 10
+"""How many of the newest versions beside a secret are looked at when it is tidied: two are there at most, unless
+several runs were cut short one after another."""
+
+_T = TypeVar("_T")
+
+
+class Writer:
+    """Stages, retires and deletes secrets of one place.
+
+    Args:
+        calls: Google's methods.
+        place: Where the secrets are.
+        environment: Whose they are.
+        template: What new secrets begin with: replication, key.
+        clock: Tells the time that versions bear.
+    """
+
+    def __init__(self, calls: Calls, place: Place, *, environment: str, template: dict[str, Any], clock: Clock) -> None:
+        self.calls = calls
+        self.place = place
+        self.clock = clock
+        self._environment = environment
+        self._template = template
+
+    def record(self, name: SecretName) -> Record:
+        """Return the record of a secret that has versions, or had some.
+
+        Raises:
+            SecretNotFoundError: There is no such secret, or one that is not ours.
+            EnvironmentMismatchError: It belongs to another environment.
+        """
+        record = self.find(name)
+        if record is None or not record.rows:
+            raise absent(name)
+        return record
+
+    def find(self, name: SecretName) -> Record | None:
+        """Return the record of a secret, or ``None`` when there is none of ours.
+
+        Raises:
+            EnvironmentMismatchError: It belongs to another environment.
+        """
+        try:
+            secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
+        except SecretNotFoundError:
+            return None
+        if self.place.name_of(secret) != name:
+            return None
+        record = Record.parse(name, secret)
+        if record.environment != self._environment:
+            raise EnvironmentMismatchError(
+                f"'{name}' belongs to the environment '{record.environment}', not to '{self._environment}'."
+            )
+        return record
+
+    def save(self, record: Record) -> Record:
+        """Write a record, all at once.
+
+        Raises:
+            ChangedMeanwhileError: Somebody wrote since it was read.
+        """
+        secret = {
+            "name": self.place.secret(record.name),
+            "etag": record.etag,
+            "labels": {**record.labels, **labels(self._environment, "secret")},
+            "annotations": record.annotations(),
+            "version_aliases": record.aliases,
+        }
+        return replace(record, etag=self.calls.update(secret, f"writing '{record.name}'").etag)
+
+    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+        """Make a pending version durable; see :meth:`Store.stage`.
+
+        Order: make the two secrets where they are missing; add the value beside the secret; write its row under
+        the etag. Until the row is there nothing refers to the value; what a killed run left there is destroyed once
+        a row is written.
+        """
+        shape, payload = encode_value(value)
+        beside = self.place.pending(name)
+
+        def attempt() -> SecretVersion:
+            record = self._find_or_make(name)
+            digests = token_digest(record.salt, token), value_digest(record.salt, token, shape, payload)
+            sent = _sent_before(record, *digests)
+            if sent is not None:
+                return record.version(sent)
+            pending = record.in_stage(Stage.PENDING)
+            if pending is not None:
+                raise PendingVersionExistsError(f"'{name}' has the pending version {pending.id}.")
+            record = self._without_doomed(record)
+            number = self._add_beside(name, payload)
+            row = Row(record.next_id(), shape, *digests, created=microseconds(self.clock()), pending=number)
+            try:
+                record = self.save(record.with_rows([row]))
+            except ChangedMeanwhileError:
+                self.calls.destroy(beside, number, f"undoing a write of '{name}'")
+                raise
+            self.sweep(record)
+            return record.version(row)
+
+        return self.until_unchanged(name, attempt)
+
+    def retire(self, name: SecretName, version: str) -> SecretVersion:
+        """Destroy a version's payloads; see :meth:`Store.retire`.
+
+        Order: destroy, then write that it is retired, so that what is called retired is gone.
+        """
+
+        def attempt() -> SecretVersion:
+            record = self.record(name)
+            row = record.row(version)
+            stage = record.stage_of(row)
+            if stage is Stage.CURRENT:
+                raise VersionConflictError(
+                    f"Version {version} of '{name}' is current.",
+                    hint="Promote another version first, or delete the secret.",
+                )
+            if record.lock is not None and record.lock.id == version:
+                raise VersionConflictError(
+                    f"The promotion of version {version} of '{name}' is under way.",
+                    hint="Promote it again, which finishes what was begun; then go back to the other version.",
+                )
+            self._destroy(name, row)
+            if stage is not Stage.RETIRED:
+                record = self.save(record.with_retired(row, self.clock()))
+            return record.version(record.row(version))
+
+        return self.until_unchanged(name, attempt)
+
+    def delete(self, name: SecretName) -> bool:
+        """Delete the secret and the one beside it; see :meth:`Store.delete`.
+
+        Order: the one beside it first, so that what is left of a killed run is found by the next.
+        """
+        record = self.find(name)
+        if record is None and self._is_taken(name):
+            return False
+        beside = self.calls.delete(self.place.pending(name), f"deleting what is pending for '{name}'")
+        if record is None:
+            return beside
+        return self.calls.delete(self.place.secret(name), f"deleting '{name}'") and bool(record.rows)
+
+    def sweep(self, record: Record) -> None:
+        """Destroy every value beside a secret but the pending one."""
+        beside = self.place.pending(record.name)
+        pending = record.in_stage(Stage.PENDING)
+        what = f"tidying beside '{record.name}'"
+        for number, state in self.calls.newest(beside, what, _SWEPT_COUNT):
+            if state != "DESTROYED" and (pending is None or number != pending.pending):
+                self.calls.destroy(beside, number, what)
+
+    def tidy(self, record: Record) -> None:
+        """Destroy what nobody may read any more: payloads of retired versions, and the copy beside of current ones."""
+        for row in record.rows:
+            if row.retired:
+                self._destroy(record.name, row)
+            elif row.pending and row.numbers:
+                self.calls.destroy(self.place.pending(record.name), row.pending, f"tidying beside '{record.name}'")
+
+    def until_unchanged(self, name: SecretName, attempt: Callable[[], _T]) -> _T:
+        """Return what ``attempt`` returns, called anew as long as somebody else writes in between.
+
+        Raises:
+            StoreBusyError: Somebody always did.
+        """
+        for _ in range(_TRIES):
+            try:
+                return attempt()
+            except ChangedMeanwhileError as exc:
+                if exc.state:
+                    raise
+            pause()
+        raise StoreBusyError(f"Others keep changing '{name}'.", hint="Run the same command again.")
+
+    def _find_or_make(self, name: SecretName) -> Record:
+        """Return the record of a secret, which is made, or taken over when somebody made it and put nothing in."""
+        record = self.find(name)
+        if record is not None:
+            return record
+        what = f"making '{name}'"
+        fresh = Record.new(name, self._environment)
+        secret = {
+            **self._template,
+            "labels": labels(self._environment, "secret"),
+            "annotations": fresh.annotations(),
+        }
+        try:
+            self.calls.create(self.place.parent, self.place.secret_id(name), secret, what)
+        except AlreadyThereError:
+            return self._take_over(name)
+        record = self.find(name)
+        if record is None:
+            raise ChangedMeanwhileError(f"'{name}' was made and is not to be seen yet.")
+        return record
+
+    def _take_over(self, name: SecretName) -> Record:
+        secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
+        if self.place.name_of(secret) == name:
+            raise ChangedMeanwhileError(f"'{name}' was made by somebody else meanwhile.")
+        if LABEL in secret.labels or self.calls.newest(self.place.secret(name), f"looking at '{name}'"):
+            raise NameCollisionError(
+                f"Google has a secret '{self.place.secret_id(name)}' that is not ours and holds something.",
+                hint="Use another prefix in the URL, or move what it holds and delete it.",
+            )
+        return Record.new(
+            name,
+            self._environment,
+            etag=secret.etag,
+            labels=dict(secret.labels),
+            foreign=dict(secret.annotations),
+        )
+
+    def _is_taken(self, name: SecretName) -> bool:
+        """Return whether somebody else's secret has the id of ``name``."""
+        try:
+            self.calls.get(self.place.secret(name), f"looking at '{name}'")
+        except SecretNotFoundError:
+            return False
+        return True
+
+    def _add_beside(self, name: SecretName, payload: bytes) -> int:
+        beside, what = self.place.pending(name), f"staging '{name}'"
+        try:
+            return self.calls.add(beside, payload, what)
+        except SecretNotFoundError:
+            pass
+        secret = {**self._template, "labels": labels(self._environment, "pending")}
+        with suppress(AlreadyThereError):
+            self.calls.create(self.place.parent, self.place.secret_id(name) + PENDING_SUFFIX, secret, what)
+        return self.calls.add(beside, payload, what)
+
+    def _without_doomed(self, record: Record) -> Record:
+        """Destroy what a killed run may have left of retired versions, and forget their numbers."""
+        doomed = [row for row in record.rows if row.retired and (row.numbers or row.pending)]
+        for row in doomed:
+            self._destroy(record.name, row)
+        return record.with_rows([replace(row, numbers=(), pending=0) for row in doomed])
+
+    def _destroy(self, name: SecretName, row: Row) -> None:
+        what = f"destroying version {row.id} of '{name}'"
+        for number in row.numbers:
+            self.calls.destroy(self.place.secret(name), number, what)
+        if row.pending:
+            self.calls.destroy(self.place.pending(name), row.pending, what)
+
+
+def absent(name: SecretName) -> SecretNotFoundError:
+    """Return the error that says there is no such secret."""
+    return SecretNotFoundError(f"There is no secret '{name}'.")
+
+
+def pause() -> None:
+    """Wait a moment of random length, so that two who met do not meet again."""
+    time.sleep(random.uniform(0.02, 0.15))  # noqa: S311  # No secret is made of it.
+
+
+def _sent_before(record: Record, token: str, digest: str) -> Row | None:
+    for row in record.rows:
+        if row.token == token:
+            if row.digest != digest:
+                raise VersionConflictError(
+                    f"This token was used for another value of '{record.name}', version {row.id}.",
+                    hint="Use a new token for a new value.",
+                )
+            return row
+    return None
