@@ -1,4 +1,4 @@
-"""A real OpenBao server for tests: started once, in memory, on a free loopback port; each test has an engine of its own."""
+"""A real OpenBao server for tests: in memory, on a free loopback port; each test has an engine of its own."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ class Connection:
         return f'{capability} on "{self.mount}/{kind}/{path}"'
 
     def _change(self, method: str, kind: str, path: str, body: dict[str, Any]) -> Any:
-        """Send what hvac has no call for: its ``patch`` is a read and a write, and it resets metadata it is not told."""
+        """Send what hvac has no call for: its ``patch`` is a read and a write, and resets metadata it is not told."""
         from hvac.utils import format_url
 
         url = format_url("/v1/{mount}/{kind}/{path}", mount=self.mount, kind=kind, path=path)

@@ -21,6 +21,7 @@ from vantage_secrets.errors import (
 
 _T = TypeVar("_T")
 
+UNSEAL: Final = "Run 'vault operator unseal' or 'bao operator unseal'."
 _CONFLICT: Final = "check-and-set parameter did not match"
 _NO_ROOM: Final = ("no space left", "value being too large", "exceeds the maximum", "request body too large")
 _UPGRADING: Final = "upgrading from non-versioned"
@@ -143,9 +144,7 @@ def _out_of_order(status: int, said: str, address: str, doing: str) -> StoreErro
             hint="Name the active server itself, or a load balancer in front of all.",
         )
     if "sealed" in said:
-        return StoreUnavailableError(
-            f"{address} is sealed.", hint="Run 'vault operator unseal' or 'bao operator unseal'."
-        )
+        return StoreUnavailableError(f"{address} is sealed.", hint=UNSEAL)
     if status >= 500:
         return StoreUnavailableError(f"{address} could not {doing}: it answered with status {status}.")
     return StoreError(

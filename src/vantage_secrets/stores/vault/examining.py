@@ -8,17 +8,23 @@ from typing import Any, Final
 from vantage_secrets.errors import StoreAccessDeniedError, StoreUnavailableError, VantageSecretsError
 from vantage_secrets.stores.contract import Examination, Health
 from vantage_secrets.stores.vault.connection import Connection
+from vantage_secrets.stores.vault.errors import UNSEAL
 from vantage_secrets.stores.vault.writing import PENDING_MARK
 
-_NEEDED: Final = {
-    "read": {"data": {"read"}, "metadata": {"read", "list"}},
+_NEEDED: Final[dict[str, dict[tuple[str, str], set[str]]]] = {
+    "read": {("data", ""): {"read"}},
+    "list": {("metadata", ""): {"list"}},
+    "describe": {("metadata", ""): {"read"}, ("data", PENDING_MARK): {"read"}},
     "write": {
-        "data": {"create", "update", "patch"},
-        "metadata": {"create", "update", "patch", "delete"},
-        "destroy": {"update"},
+        ("data", ""): {"read", "create", "update", "patch"},
+        ("data", PENDING_MARK): {"read", "create", "update"},
+        ("metadata", ""): {"read", "create", "update", "patch", "delete"},
+        ("metadata", PENDING_MARK): {"delete"},
+        ("destroy", ""): {"update"},
+        ("destroy", PENDING_MARK): {"update"},
     },
 }
-_WEEK_SECONDS: Final = 7 * 86_400
+"""What each kind of verb needs, by the kind of path and what stands behind the name."""
 
 
 def examine(connection: Connection, folder: str) -> Iterator[Examination]:
@@ -40,9 +46,7 @@ def examine(connection: Connection, folder: str) -> Iterator[Examination]:
 def _server(connection: Connection, _folder: str) -> Iterator[Examination]:
     health = connection.health()
     if health.get("sealed"):
-        raise StoreUnavailableError(
-            "The server is sealed.", hint="Run 'vault operator unseal' or 'bao operator unseal'."
-        )
+        raise StoreUnavailableError("The server is sealed.", hint=UNSEAL)
     yield Examination("server", Health.WORKS, f"{connection.address} answers, version {health.get('version', '?')}.")
 
 
@@ -92,48 +96,38 @@ def _engine(connection: Connection, _folder: str) -> Iterator[Examination]:
         yield Examination("engine", Health.WORKS, f"There is a KV engine of version 2 at '{mount}'.")
     else:
         words = f"The engine at '{mount}' is {engine['type']} of version {version}; KV of version 2 is needed."
-        command = f"vault kv enable-versioning {mount}" if engine["type"] == "kv" else ""
-        yield Examination(
-            "engine", Health.BROKEN, words, command or f"vault secrets enable -path={mount}-2 -version=2 kv"
-        )
+        command = f"vault secrets enable -path={mount}-2 -version=2 kv"
+        if engine["type"] == "kv":
+            command = f"vault kv enable-versioning {mount}"
+        yield Examination("engine", Health.BROKEN, words, command)
 
 
 def _permissions(connection: Connection, folder: str) -> Iterator[Examination]:
     """Ask about a name that nobody has: policies for a folder hold for it, those for single secrets cannot be told."""
-    name = f"{folder}examination"
-    wanted = {
-        f"{connection.mount}/{kind}/{name}{mark}": capabilities
-        for kinds in _NEEDED.values()
-        for kind, capabilities in kinds.items()
-        for mark in ("", PENDING_MARK)
+    paths = {
+        (kind, mark): f"{connection.mount}/{kind}/{folder}examination{mark}"
+        for needs in _NEEDED.values()
+        for kind, mark in needs
     }
-    answer = connection.ask("post", "/v1/sys/capabilities-self", {"paths": sorted(wanted)}) or {}
-    given = {path: {*answer["data"].get(path, ())} for path in wanted}
-    for verb, kinds in _NEEDED.items():
-        missing = [
-            _line(connection, folder, kind, lacks)
-            for kind, need in kinds.items()
-            if (lacks := _lacks(connection, name, kind, need, given))
-        ]
-        if missing:
-            words = f"Not every secret here can be {'read' if verb == 'read' else 'written'} with this login."
-            yield Examination(f"permission to {verb}", Health.MISSING, words, f"Add to its policy: {' '.join(missing)}")
+    answer = connection.ask("post", "/v1/sys/capabilities-self", {"paths": sorted({*paths.values()})}) or {}
+    given = {key: {*answer["data"].get(path, ())} for key, path in paths.items()}
+    for verb, needs in _NEEDED.items():
+        lacks: dict[str, set[str]] = {}
+        for (kind, mark), need in needs.items():
+            missing = set() if "root" in given[kind, mark] else need - given[kind, mark]
+            lacks.setdefault(kind, set()).update(missing)
+        lines = [_line(f"{connection.mount}/{kind}/{folder}", words) for kind, words in lacks.items() if words]
+        part = f"permission to {verb}"
+        if lines:
+            words = f"With this login we cannot {verb} every secret here."
+            yield Examination(part, Health.MISSING, words, f"Add to its policy: {' '.join(lines)}")
         else:
-            yield Examination(f"permission to {verb}", Health.WORKS, f"The policy lets us {verb} every secret here.")
+            yield Examination(part, Health.WORKS, f"With this login we can {verb} every secret here.")
 
 
-def _lacks(connection: Connection, name: str, kind: str, need: set[str], given: dict[str, set[str]]) -> set[str]:
-    lacks: set[str] = set()
-    for mark in ("", PENDING_MARK):
-        have = given[f"{connection.mount}/{kind}/{name}{mark}"]
-        # Nothing but the path itself is patched or annotated; a folder is listed, not a secret.
-        lacks |= set() if "root" in have else need - have - ({"patch"} if mark else set())
-    return lacks
-
-
-def _line(connection: Connection, folder: str, kind: str, lacks: set[str]) -> str:
+def _line(path: str, lacks: set[str]) -> str:
     words = ", ".join(f'"{word}"' for word in sorted(lacks))
-    return f'path "{connection.mount}/{kind}/{folder}*" {{ capabilities = [{words}] }}'
+    return f'path "{path}*" {{ capabilities = [{words}] }}'
 
 
 def _settings(connection: Connection, _folder: str) -> Iterator[Examination]:

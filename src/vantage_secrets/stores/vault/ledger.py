@@ -1,10 +1,10 @@
 """The ledger of a path: which versions there are and in which stage. It stands at a sibling of the path.
 
-``NAME--pending`` holds the ledger of a secret that has its path to itself, ``PATH--fields`` that of the secrets packed at
-one path; neither is a name of ours, so they collide with nothing. The ledger is one JSON object, written with check-and-set
-and never otherwise, which makes every change of stages atomic. It also holds the values that no plain reader may see:
-the pending one, and for packed secrets the previous one, because a version of KV that holds it also holds its
-neighbours' retired values and has to be destroyed with them.
+``NAME--pending`` holds the ledger of a secret that has its path to itself, ``PATH--fields`` that of the secrets packed
+at one path; neither is a name of ours, so they collide with nothing. The ledger is one JSON object, written with
+check-and-set and never otherwise, which makes every change of stages atomic. It also holds the values that no plain
+reader may see: the pending one, and for packed secrets the previous one, because a version of KV that holds it also
+holds its neighbours' retired values and has to be destroyed with them.
 
 Pure values and rules; who reads and writes it is :mod:`vantage_secrets.stores.vault.writing`.
 """

@@ -121,8 +121,8 @@ class AppRoleLogin:
             raise as_error(failure, address=client.url, doing="unwrap the secret id")
         if opened is None or isinstance(opened, Failure):
             raise StoreAccessDeniedError(
-                f"The file {self._secret_id_file} holds no wrapped secret id of '{self._mount}' that can still be opened.",
-                hint="Have a new one wrapped. If nobody of yours opened this one, somebody else did: destroy its secret id.",
+                f"{self._secret_id_file} holds no wrapped secret id of '{self._mount}' that can still be opened.",
+                hint="Have a new one wrapped. If none of you opened this one, somebody else did: destroy the secret id.",
             )
         return str(opened["data"]["secret_id"])
 
@@ -250,7 +250,7 @@ def login_named_by(options: Mapping[str, str], environ: Mapping[str, str] = os.e
         return TokenLogin(lambda: read_private(file), str(file))
     raise StoreAccessDeniedError(
         "Nothing says how to log in.",
-        hint="Set VAULT_TOKEN, run 'vault login', or give role_id_file and secret_id_file, kubernetes_role or token_file.",
+        hint="Set VAULT_TOKEN, run 'vault login', or give role_id_file and secret_id_file, or kubernetes_role.",
     )
 
 
@@ -295,7 +295,7 @@ def _logged_in(client: Any, mount: str, body: dict[str, str], words: str) -> Lea
         if answer.status in (400, 401, 403, 404):
             raise StoreAccessDeniedError(
                 f"{client.url} refuses the login by {words} at 'auth/{mount}'.",
-                hint="Check the role, that its id is not used up or expired, and where the method is mounted (auth_mount).",
+                hint="Check the role, that what it logs in with is not used up, and the method's mount (auth_mount).",
             )
         raise as_error(answer, address=client.url, doing=f"log in by {words}")
     auth = answer["auth"]

@@ -67,10 +67,10 @@ def open_vault(
             slash in the mount is written ``%2F``.
         environment: Which environment's secrets may be written, such as ``production``.
         options: ``namespace``; ``ca_file`` (a PEM file, else ``VAULT_CACERT`` or ``BAO_CACERT``); ``tls`` (``off`` for
-            a server on this machine); ``timeout`` (for an answer, such as ``10s``). For the login one of ``token_file``;
-            ``role_id_file``, ``secret_id_file`` and ``secret_id_wrapped`` (``on``); ``kubernetes_role`` and
-            ``jwt_file``; and ``auth_mount`` where the method is mounted elsewhere. Without any: ``VAULT_TOKEN``,
-            ``BAO_TOKEN``, ``~/.vault-token``.
+            a server on this machine); ``timeout`` (for an answer, such as ``10s``). For the login one of
+            ``token_file``; ``role_id_file``, ``secret_id_file`` and ``secret_id_wrapped`` (``on``);
+            ``kubernetes_role`` and ``jwt_file``; and ``auth_mount`` where the method is mounted elsewhere. Without
+            any: ``VAULT_TOKEN``, ``BAO_TOKEN``, ``~/.vault-token``.
         prompt: Not used.
         clock: Tells the time that versions bear.
 

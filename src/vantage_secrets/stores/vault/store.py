@@ -160,7 +160,7 @@ class VaultStore(Store):
     def delete(self, name: SecretName) -> bool:
         """Remove the secret with all versions; see :meth:`Store.delete`. The path goes first, then its ledger.
 
-        A packed secret's key is removed from its path, whose older versions are destroyed; the path stays for the others.
+        A packed secret's key is removed from its path, and all older versions of that are destroyed; the path stays.
         """
         if name.field:
             return self._delete_packed(name)

@@ -1,9 +1,9 @@
 """Reading and writing what stands at a path and its ledger, in an order in which a crash anywhere is repaired.
 
-A promotion has one moment that decides and one that shows. It is decided when the ledger names it, by check-and-set; it
-is shown when the path's next version is written, by check-and-set again, with a number that the ledger foretold. Between
-the two, and until the ledger says that all is done, whoever is about to write finishes the promotion first, with the very
-same calls. So it does not matter who began it, or whether they still live.
+A promotion has one moment that decides and one that shows. It is decided when the ledger names it, by check-and-set;
+it is shown when the path's next version is written, by check-and-set again, with a number that the ledger foretold.
+Between the two, and until the ledger says that all is done, whoever is about to write finishes the promotion first, with
+the very same calls. So it does not matter who began it, or whether they still live.
 """
 
 from __future__ import annotations
@@ -163,10 +163,9 @@ class Writer:
         others = {part for part, _number in standing.sight.entries if bool(part) != bool(name.field)}
         if others:
             raise NameCollisionError(
-                f"'{name.path}' "
-                + (
-                    "is one secret by itself." if name.field else f"packs several secrets: {', '.join(sorted(others))}."
-                ),
+                f"'{name.path}' is one secret by itself."
+                if name.field
+                else f"'{name.path}' packs several secrets: {', '.join(sorted(others))}.",
                 hint="Use another path, or delete what is there first.",
             )
         return standing
@@ -219,10 +218,8 @@ class Writer:
         if record.first is not None:  # A roll-back: the versions of KV that it was before are not needed any more.
             last = (record.until or record.first) if part else record.first
             self.connection.destroy(self.path(name), range(record.first, last + 1))
-        newest = max(standing.sight.newest, promotion.number)
-        self.note(
-            name, replace(standing, sight=replace(standing.sight, newest=newest, live=True)), after, drops_value=True
-        )
+        sight = replace(standing.sight, newest=max(standing.sight.newest, promotion.number), live=True)
+        self.note(name, replace(standing, sight=sight), after, drops_value=True)
 
     def _show(self, name: SecretName, standing: Standing, promotion: Promotion, record: Record) -> bool:
         """Write the path's next version, after the metadata that tells which version of ours it is.
@@ -250,7 +247,7 @@ class Writer:
         return write(self.path(name), data, cas=cas)
 
     def _is_shown(self, name: SecretName, promotion: Promotion) -> bool:
-        """Return whether the version with the foretold number is ours, and not one that somebody else wrote meanwhile."""
+        """Return whether the version with the foretold number is ours, and not one that somebody else wrote."""
         found = self.connection.read_data(self.path(name), promotion.number).data or {}
         wanted = promotion.value.at(promotion.part)
         return {key: found.get(key) for key in wanted} == wanted and (bool(promotion.part) or len(found) == len(wanted))
