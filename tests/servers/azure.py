@@ -12,6 +12,7 @@ from azure.keyvault.secrets import SecretClient
 from tests.servers.azure_credential import StaticCredential
 from tests.servers.azure_key_vault import FakeKeyVault
 from tests.servers.certificate import Certificate
+from vantage_secrets.stores.azure import AzureStore, open_azure
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,20 @@ def azure_sdk(key_vault: FakeKeyVault, certificate: Certificate) -> Iterator[Cal
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def open_azure_store(key_vault: FakeKeyVault, certificate: Certificate) -> Iterator[Callable[..., AzureStore]]:
+    """Return an opener of our store in the fake: for a principal, at another address, with other options."""
+    opened: list[AzureStore] = []
+
+    def make(principal: str = "officer", *, address: str = "", environment: str = "test", **options: str) -> AzureStore:
+        url = f"azure://{address or f'127.0.0.1:{key_vault.port}'}"
+        settings = {"ca_file": str(certificate.ca_file), **options}
+        credential = StaticCredential(principal)
+        opened.append(open_azure(url, environment=environment, options=settings, credential=credential))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
