@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
+from vantage_secrets.stores.azure.encoding import Content
 from vantage_secrets.stores.azure.records import Record
 
 
@@ -33,11 +34,7 @@ class Nothing(Enum):
 
 
 class Kept(NamedTuple):
-    """A version with what it holds; shows no value."""
+    """A version with what it holds."""
 
     record: Record
-    text: str
-    kind: str | None
-
-    def __repr__(self) -> str:
-        return f"Kept({self.record!r})"
+    content: Content

@@ -8,10 +8,10 @@ import hashlib
 import hmac
 import json
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
 from vantage_secrets.errors import InvalidSecretValueError, StoreIntegrityError
-from vantage_secrets.secret import VALUE_BYTES_MAX, SecretValue
+from vantage_secrets.secret import REDACTED, VALUE_BYTES_MAX, SecretValue
 
 TEXT: Final = "text/plain"
 FIELDS: Final = "application/json"
@@ -23,8 +23,21 @@ _SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
 """Cost of a digest, 16 MiB and some 40 ms: what the paper that RFC 7914 describes proposes for a login."""
 
 
-def encoded(value: SecretValue) -> tuple[str, str]:
-    """Return the text that is stored and its content type.
+class Content(NamedTuple):
+    """A value as the vault keeps it.
+
+    SECURITY: shows no value, because reports of errors print what functions were called with.
+    """
+
+    text: str
+    kind: str | None
+
+    def __repr__(self) -> str:
+        return f"Content({REDACTED}, {self.kind!r})"
+
+
+def encoded(value: SecretValue) -> Content:
+    """Return the value as the vault keeps it.
 
     Raises:
         InvalidSecretValueError: Written so, the value is larger than Key Vault takes, or it is no Unicode text.
@@ -45,42 +58,42 @@ def encoded(value: SecretValue) -> tuple[str, str]:
             f"Written for Azure Key Vault as {kind}, the value is larger than {VALUE_BYTES_MAX:,} bytes.",
             hint="Keep the large part elsewhere, encrypted, and only its key as a secret.",
         )
-    return text, kind
+    return Content(text, kind)
 
 
-def decoded(text: str, kind: str | None) -> SecretValue:
+def decoded(content: Content) -> SecretValue:
     """Return the value that was stored.
 
     Raises:
         StoreIntegrityError: The text is not of the content type that stands beside it, or it is empty.
     """
     try:
-        if kind == BYTES:
-            return SecretValue(base64.b64decode(text, validate=True))
-        return SecretValue(json.loads(text) if kind == FIELDS else text)
+        if content.kind == BYTES:
+            return SecretValue(base64.b64decode(content.text, validate=True))
+        return SecretValue(json.loads(content.text) if content.kind == FIELDS else content.text)
     except (ValueError, binascii.Error, InvalidSecretValueError):
         pass  # Raised below: the error at hand may hold the text.
     raise StoreIntegrityError(
-        f"A version in the vault says that it is {kind or 'text'}, and is not.",
+        f"A version in the vault says that it is {content.kind or 'text'}, and is not.",
         hint="Write the value anew with 'vantage-secrets set NAME'.",
     )
 
 
-def digest_of(text: str, kind: str, salt: bytes | None = None) -> str:
+def digest_of(content: Content, salt: bytes | None = None) -> str:
     """Return what can be kept of a value, so that the same one is known again when it can be read no more.
 
     SECURITY: it stands in a tag, which every reader of metadata sees. The salt is random and scrypt is slow
     (RFC 7914), so a guess costs 16 MiB and some 40 ms; a generated secret cannot be guessed anyhow.
     """
     salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
-    found = hashlib.scrypt(f"{kind}\0{text}".encode(), salt=salt, dklen=32, **_SCRYPT)
+    found = hashlib.scrypt(f"{content.kind}\0{content.text}".encode(), salt=salt, dklen=32, **_SCRYPT)
     return f"{salt.hex()}.{found.hex()}"
 
 
-def is_digest_of(digest: str, text: str, kind: str) -> bool:
+def is_digest_of(digest: str, content: Content) -> bool:
     """Return whether ``digest`` was made of that value; one that was tampered with is of none."""
     try:
         salt = bytes.fromhex(digest.partition(".")[0])
     except ValueError:
         return False
-    return hmac.compare_digest(digest, digest_of(text, kind, salt))
+    return hmac.compare_digest(digest, digest_of(content, salt))

@@ -161,7 +161,7 @@ class Promotion:
         }
         if self._expect_current is not None:
             tags[PREVIOUS] = self._expect_current
-        write(self._vault, Places.of(self._name).main, kept.text, kept.kind, tags)
+        write(self._vault, Places.of(self._name).main, kept.content, tags)
         history = load(self._vault, self._name)
         won = history.current_id == self._version
         if not won:

@@ -21,7 +21,7 @@ from vantage_secrets.errors import (
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.azure.answers import Kept, Nothing
 from vantage_secrets.stores.azure.deletion import delete_secret
-from vantage_secrets.stores.azure.encoding import decoded, digest_of, encoded, is_digest_of
+from vantage_secrets.stores.azure.encoding import Content, decoded, digest_of, encoded, is_digest_of
 from vantage_secrets.stores.azure.examining import examine_vault
 from vantage_secrets.stores.azure.history import History
 from vantage_secrets.stores.azure.promotion import Promotion
@@ -89,7 +89,7 @@ class AzureStore(Store):
         stage = history.stage_of(record.id)
         kept = None if stage is Stage.RETIRED else self._vault.get(record.place, record.version)
         if isinstance(kept, Kept):
-            return SecretReading(decoded(kept.text, kept.kind), history.as_version(record.id))
+            return SecretReading(decoded(kept.content), history.as_version(record.id))
         if stage is Stage.CURRENT:
             raise _disabled(name, record.place)
         raise VersionRetiredError(f"Version {record.id} of '{name}' was retired; the vault returns it no more.")
@@ -121,10 +121,10 @@ class AzureStore(Store):
         self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
-        text, kind = encoded(value)
+        content = encoded(value)
         token_digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         history = load_anything(self._vault, name)
-        if (sent := self._sent_before(history, token_digest, text, kind)) is not None:
+        if (sent := self._sent_before(history, token_digest, content)) is not None:
             return sent
         if history.pending is not None:
             raise _pending_exists(history)
@@ -135,14 +135,14 @@ class AzureStore(Store):
             ID: secrets.token_hex(16),
             STAGED_AT: self._clock().isoformat(),
             TOKEN: token_digest,
-            DIGEST: digest_of(text, kind),
+            DIGEST: digest_of(content),
         }
-        write(self._vault, Places.of(name).pending, text, kind, tags)
+        write(self._vault, Places.of(name).pending, content, tags)
         history = load(self._vault, name)
         settle(self._vault, history, self._clock())
         if history.stage_of(tags[ID]) is not Stage.RETIRED:
             return history.as_version(tags[ID])
-        if (sent := self._sent_before(history, token_digest, text, kind)) is not None and sent.id != tags[ID]:
+        if (sent := self._sent_before(history, token_digest, content)) is not None and sent.id != tags[ID]:
             return sent
         raise _pending_exists(history)
 
@@ -226,7 +226,7 @@ class AzureStore(Store):
                 raise self._no_current(history, place)
             if not isinstance(kept, Kept):
                 raise _disabled(name, place)
-        return SecretReading(decoded(kept.text, kept.kind), as_version(name, kept.record, Stage.CURRENT))
+        return SecretReading(decoded(kept.content), as_version(name, kept.record, Stage.CURRENT))
 
     def _no_current(self, history: History, place: str) -> VersionNotFoundError:
         if isinstance(self._vault.deleted(place), Nothing):
@@ -242,7 +242,7 @@ class AzureStore(Store):
         except SecretNotFoundError:
             return None
 
-    def _sent_before(self, history: History, token_digest: str, text: str, kind: str) -> SecretVersion | None:
+    def _sent_before(self, history: History, token_digest: str, content: Content) -> SecretVersion | None:
         """Return the version that was staged under a token, or ``None``; refuse what is not ours to write."""
         if not history.is_ours and any(history.records):
             found = absent(history.name, history.records)
@@ -251,7 +251,7 @@ class AzureStore(Store):
         record = history.sent_with(token_digest)
         if record is None:
             return None
-        if not is_digest_of(record.tags.get(DIGEST, ""), text, kind):
+        if not is_digest_of(record.tags.get(DIGEST, ""), content):
             raise VersionConflictError(
                 f"This token was used for another value of '{history.name}', version {record.id}.",
                 hint="Use a new token for a new value.",

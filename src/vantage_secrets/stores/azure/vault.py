@@ -11,6 +11,7 @@ from azure.keyvault.secrets import SecretClient, SecretProperties
 
 from vantage_secrets.errors import StoreError, StoreUnavailableError
 from vantage_secrets.stores.azure.answers import Action, Kept, Nothing
+from vantage_secrets.stores.azure.encoding import Content
 from vantage_secrets.stores.azure.errors import explained
 from vantage_secrets.stores.azure.records import Record
 from vantage_secrets.stores.azure.retries import BoundedRetries
@@ -58,7 +59,7 @@ class KeyVault:
         found = self._call(Action.READ, place, lambda: self._client.get_secret(place, version or None))
         if isinstance(found, Nothing):
             return found
-        return Kept(_record(found.properties), found.value or "", found.properties.content_type)
+        return Kept(_record(found.properties), Content(found.value or "", found.properties.content_type))
 
     def versions(self, place: str) -> tuple[Record, ...]:
         """Return every version of a name, in no order that means anything; none when it is not there."""
@@ -75,11 +76,15 @@ class KeyVault:
                 return
             yield from page
 
-    def put(self, place: str, text: str, kind: str | None, tags: Mapping[str, str]) -> Record | Nothing:
+    def put(self, place: str, content: Content, tags: Mapping[str, str]) -> Record | Nothing:
         """Write a version, which is the newest at once; return it, or why the name cannot be used now."""
         write = self._client.set_secret
         return self._record_of(
-            self._call(Action.WRITE, place, lambda: write(place, text, content_type=kind, tags=dict(tags)).properties)
+            self._call(
+                Action.WRITE,
+                place,
+                lambda: write(place, content.text, content_type=content.kind, tags=dict(tags)).properties,
+            )
         )
 
     def change(self, record: Record, tags: Mapping[str, str], *, enabled: bool | None = None) -> Record | Nothing:
@@ -139,7 +144,7 @@ def _record(found: SecretProperties) -> Record:
         created_at=_aware(found.created_on),
         updated_at=_aware(found.updated_on or found.created_on),
         tags=dict(found.tags or {}),
-        recovery_level=str(found.recovery_level or ""),
+        recovery_level=getattr(found.recovery_level, "value", found.recovery_level) or "",
     )
 
 

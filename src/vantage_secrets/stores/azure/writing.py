@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from vantage_secrets.errors import StoreBusyError, StoreError
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.azure.answers import Kept, Nothing
+from vantage_secrets.stores.azure.encoding import Content
 from vantage_secrets.stores.azure.history import History
 from vantage_secrets.stores.azure.records import (
     ANNOUNCED,
@@ -70,7 +71,7 @@ def _newest(vault: KeyVault, place: str, rivals: Sequence[Record]) -> Record | N
     return max(rivals, key=lambda one: (not one.enabled, one.created_at))
 
 
-def write(vault: KeyVault, place: str, text: str, kind: str | None, tags: Mapping[str, str]) -> Record:
+def write(vault: KeyVault, place: str, content: Content, tags: Mapping[str, str]) -> Record:
     """Write a version and return it; waits for a deletion of the name that is under way.
 
     Raises:
@@ -79,7 +80,7 @@ def write(vault: KeyVault, place: str, text: str, kind: str | None, tags: Mappin
     """
     found: Record | Nothing = Nothing.UNDER_WAY
     for _ in attempts(vault.seconds):
-        found = vault.put(place, text, kind, tags)
+        found = vault.put(place, content, tags)
         if found is not Nothing.UNDER_WAY:
             break
     if isinstance(found, Record):
@@ -127,4 +128,4 @@ def restore_newest(vault: KeyVault, history: History) -> None:
     kept = vault.get(current.place, current.version)
     if isinstance(kept, Kept):
         tags = {**current.tags, SEQUENCE: str(history.next_sequence)}
-        write(vault, current.place, kept.text, kept.kind, tags)
+        write(vault, current.place, kept.content, tags)
