@@ -57,11 +57,9 @@ class Calls:
         self._failures = (exceptions.GoogleAPIError, GoogleAuthError, ValueError)
         busy, away = exceptions.ResourceExhausted, exceptions.ServiceUnavailable
         # The SDK's own policy tries `access` again for 60 s, whatever the timeout is, and nothing else at all.
-        bounds: dict[str, float] = {"initial": 0.1, "maximum": 1.0, "multiplier": 2.0}
-        bounds["timeout"] = min(RETRY_SECONDS, timeout)
-        self._again = retry.Retry(predicate=retry.if_exception_type(busy, away), **bounds)
+        self._again = _retry(retry.Retry, retry.if_exception_type(busy, away), timeout)
         # What was throttled was not done; a call that met nobody may have been.
-        self._again_if_throttled = retry.Retry(predicate=retry.if_exception_type(busy), **bounds)
+        self._again_if_throttled = _retry(retry.Retry, retry.if_exception_type(busy), timeout)
 
     def access(self, version: str, what: str) -> Payload:
         """Return the payload of a version, by number, alias or ``latest``.
@@ -91,7 +89,7 @@ class Calls:
         """
         return self._do(self._client.get_secret, {"name": secret}, what, retry=self._again if patient else None)
 
-    def list(self, parent: str, wanted: str, what: str) -> Iterator[Any]:
+    def secrets(self, parent: str, wanted: str, what: str) -> Iterator[Any]:
         """Yield each ``Secret`` that fits the filter, the newest first; one call a page."""
         token = ""
         while True:
@@ -124,7 +122,7 @@ class Calls:
             ChangedMeanwhileError: The etag is not the current one.
         """
         request = {"secret": secret, "update_mask": {"paths": ["labels", "annotations", "version_aliases"]}}
-        return self._do(self._client.update_secret, request, what, retry=self._again_if_throttled)
+        return self._do(self._client.update_secret, request, what, retry=self._again_if_throttled, under_etag=True)
 
     def add(self, secret: str, data: bytes, what: str) -> int:
         """Add a version, which is the newest at once; return its number."""
@@ -164,13 +162,19 @@ class Calls:
         self._closed = True
         self._client.transport.close()
 
-    def _do(self, method: Callable[..., Any], request: Any, what: str, *, retry: Any) -> Any:
+    def _do(self, method: Callable[..., Any], request: Any, what: str, *, retry: Any, under_etag: bool = False) -> Any:
         if self._closed:
             raise StoreUnavailableError("The store is closed.", hint="Open it again.")
         failure: StoreError
         try:
             return method(request=request, retry=retry, timeout=self._timeout)
         except self._failures as exc:
-            failure = translated(exc, what)
+            failure = translated(exc, what, under_etag=under_etag)
         # SECURITY: raised outside of the handler, so that neither cause nor context keeps what Google wrote.
         raise failure
+
+
+def _retry(kind: Callable[..., Any], predicate: Callable[[Exception], bool], timeout: float) -> Any:
+    """Return a policy that waits random times below 0.1, 0.2, 0.4 … 1 second between tries."""
+    bound = min(RETRY_SECONDS, timeout)
+    return kind(predicate=predicate, initial=0.1, maximum=1.0, multiplier=2.0, timeout=bound)

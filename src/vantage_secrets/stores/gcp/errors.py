@@ -46,7 +46,7 @@ def missing_extra(missing: ModuleNotFoundError) -> MissingExtraError:
     return MissingExtraError("google-crc32c" if "crc32c" in module else "google-cloud-secret-manager", "gcp")
 
 
-def translated(failure: BaseException, what: str) -> StoreError:
+def translated(failure: BaseException, what: str, *, under_etag: bool = False) -> StoreError:
     """Return ``failure`` as an error of ours.
 
     SECURITY: nothing of Google's text is passed on but the name of a permission and the state of a version, and
@@ -54,9 +54,11 @@ def translated(failure: BaseException, what: str) -> StoreError:
 
     Args:
         failure: What the SDK raised.
-        what: What was tried, such as ``reading vantage_api-key``.
+        what: What was tried, such as ``reading 'vantage/api-key'``.
+        under_etag: Whether an etag was sent: only then a condition that does not hold means another writer.
     """
     code = _code(failure)
+    state = _STATE.search(str(failure))
     if _is_login(failure, code):
         return StoreAccessDeniedError(f"Google does not accept the login (while {what}).", hint=LOGIN_HINT)
     match code:
@@ -69,12 +71,17 @@ def translated(failure: BaseException, what: str) -> StoreError:
                 f"Google refuses {what}: this login lacks {named}, or it does not exist.",
                 hint="Ask the owner of the project for a role with it; vantage-secrets doctor shows what is missing.",
             )
-        case "FAILED_PRECONDITION" | "ABORTED":
-            state = _STATE.search(str(failure))
+        case "FAILED_PRECONDITION" | "ABORTED" if under_etag or state:
             return ChangedMeanwhileError(f"Google refuses {what} as things stand ({code}).", state[1] if state else "")
+        case "FAILED_PRECONDITION":
+            return StoreUnavailableError(
+                f"Google cannot do it as things stand ({what}).",
+                hint="Look whether the key in Cloud KMS is enabled, whether Secret Manager may use it, and what the "
+                "organisation's policies allow.",
+            )
         case "ALREADY_EXISTS":
             return AlreadyThereError(f"It exists already ({what}).")
-        case "RESOURCE_EXHAUSTED":
+        case "RESOURCE_EXHAUSTED" | "ABORTED":
             return StoreBusyError(
                 f"Google's quota is used up ({what}).",
                 hint="Try again in a minute; metadata has 600 requests a minute and project.",

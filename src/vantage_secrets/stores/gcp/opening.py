@@ -114,7 +114,9 @@ def connect(endpoint: str, credentials: Any, timeout: float) -> Calls:
 
         if hasattr(credentials, "with_always_use_jwt_access"):
             credentials = credentials.with_always_use_jwt_access(True)  # A key signs its own tokens: no server asked.
-        plugin = AuthMetadataPlugin(credentials, Request(), default_host="secretmanager.googleapis.com")
+        plugin = AuthMetadataPlugin(  # type: ignore[no-untyped-call]
+            credentials, Request(), default_host="secretmanager.googleapis.com"
+        )
         secure = grpc.composite_channel_credentials(secure, grpc.metadata_call_credentials(plugin))
     channel = grpc.secure_channel(endpoint, secure, options=_CHANNEL_OPTIONS)
     return Calls(SecretManagerServiceClient(transport=Transport(channel=channel)), timeout)
@@ -146,5 +148,10 @@ def _template(location: str, replication: str, kms_key: str) -> dict[str, Any]:
     if kind != "user-managed" or not all(found):
         raise InvalidInputError(
             f"'{replication}' is no replication.", hint="Use automatic, or user-managed:europe-west3,europe-west1."
+        )
+    if kms_key and len(found) > 1:
+        raise InvalidInputError(
+            "One key cannot encrypt copies in several locations: each needs a key of its own location.",
+            hint="Name one location, use automatic with a global key, or leave 'kms_key' out.",
         )
     return {"replication": {"user_managed": {"replicas": [{"location": one, **encryption} for one in found]}}}

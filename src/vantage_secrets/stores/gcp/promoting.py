@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -15,6 +16,7 @@ from vantage_secrets.errors import (
     VersionRetiredError,
 )
 from vantage_secrets.secret import SecretName, SecretVersion, Stage
+from vantage_secrets.stores.gcp.calls import Newest
 from vantage_secrets.stores.gcp.errors import ChangedMeanwhileError
 from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, Lock, Record, Row, microseconds
 from vantage_secrets.stores.gcp.writing import Writer, pause
@@ -23,6 +25,7 @@ LOCK_SECONDS: Final = 60
 """How long a promotion may be under way before somebody else finishes it: several times what its calls may take."""
 
 _TRIES: Final = 40
+_LOOKED_AT: Final = 10  # How many of the newest versions a promotion that goes on looks at.
 _POLITE_TRIES: Final = 8  # How often we look again whether the same promotion, begun elsewhere, comes to its end.
 
 
@@ -81,19 +84,25 @@ class Promotion:
         """Go as far as one reading of the secret allows; return it when the version is current."""
         record = self._writer.record(self._name)
         row = record.row(self._version)
-        if record.lock is None:
-            record = self._superseded(record)
+        lock = record.lock
+        if lock is None:
+            if self._added is not None:
+                record = self._superseded(record, *self._added)
             if record.stage_of(row) is Stage.CURRENT:
                 return record
             self._check(record, row)
-            record = self._writer.save(replace(record, lock=self._lock(self._version, self._base(record))))
-            return self._finish(record, is_fresh=True)
-        if record.lock.by == self._by:
-            return self._finish(record, is_fresh=False)
-        if not self._may_take_over(record.lock):
-            return None
-        record = self._writer.save(replace(record, lock=self._lock(record.lock.id, record.lock.base)))
+            record, base = self._settled(record)
+            return self._finish(self._locked(record, row.id, base), is_fresh=True)
+        if lock.by != self._by:
+            if not self._may_take_over(lock):
+                return None
+            record = self._locked(record, lock.id, lock.base)
         return self._finish(record, is_fresh=False)
+
+    def _locked(self, record: Record, version: str, base: int) -> Record:
+        """Return the record after it was written that we promote ``version``: of several who try, one succeeds."""
+        lock = Lock(version, self._by, microseconds(self._writer.clock()), base)
+        return self._writer.save(replace(record, lock=lock))
 
     def _check(self, record: Record, row: Row) -> None:
         """Raise unless the version may be promoted as things stand."""
@@ -105,9 +114,6 @@ class Promotion:
             )
         if row.retired:
             raise VersionRetiredError(f"Version {row.id} of '{self._name}' was retired; its value is gone for good.")
-
-    def _lock(self, version: str, base: int) -> Lock:
-        return Lock(version, self._by, microseconds(self._writer.clock()), base)
 
     def _may_take_over(self, lock: Lock) -> bool:
         """Return whether to finish what somebody else began: the same promotion soon, another one when it is old."""
@@ -129,11 +135,11 @@ class Promotion:
             return None
         row = record.row(lock.id)
         data = self._data(record, row)
-        number = 0 if is_fresh else self._written(record, data, lock.base)
-        if not number:
-            number = self._calls.add(self._secret, data, f"promoting '{self._name}'")
-        self._added = (row.id, number)
-        record = self._writer.save(record.with_promoted(row, number, self._writer.clock()))
+        written = [] if is_fresh else self._written(record, data, lock.base)
+        if not written:
+            written = [self._calls.add(self._secret, data, f"promoting '{self._name}'")]
+        self._added = (row.id, written[-1])
+        record = self._writer.save(record.with_promoted(row, written, self._writer.clock()))
         self._added = None
         if row.id == self._version:
             return record
@@ -145,51 +151,80 @@ class Promotion:
         place = f"{self._writer.place.pending(self._name)}/versions/{row.pending}"
         if row.numbers:
             place = f"{self._secret}/versions/{row.numbers[-1]}"
-        try:
-            return self._calls.access(place, f"promoting '{self._name}'").data
-        except (SecretNotFoundError, ChangedMeanwhileError):
-            pass
+        with suppress(SecretNotFoundError, ChangedMeanwhileError):
+            return self._access(place)
         self._writer.save(replace(record, lock=None))
         raise VersionRetiredError(
             f"The value of version {row.id} of '{self._name}' was disabled or destroyed at Google by somebody else.",
             hint=f"Enable it at Google, or retire version {row.id} and stage another value.",
         )
 
-    def _base(self, record: Record) -> int:
-        """Return the newest number in the secret.
+    def _written(self, record: Record, data: bytes, base: int) -> list[int]:
+        """Return the numbers under which the value was written since the promotion began, the newest last.
 
         Raises:
-            VersionConflictError: Somebody else added a version, which plain readers read now.
+            VersionConflictError: Somebody else added the newest version meanwhile; the promotion is called off.
         """
-        newest = self._calls.newest(self._secret, f"looking at '{self._name}'")
-        if not newest:
-            return 0
-        number, state = newest[0]
-        if record.numbered(number) is None and state == "ENABLED" and not self._is_current(record, number):
-            raise self._foreign(number)
-        return number
-
-    def _written(self, record: Record, data: bytes, base: int) -> int:
-        """Return the number under which the value was written since the promotion began, or 0."""
-        newest = self._calls.newest(self._secret, f"looking at '{self._name}'")
-        if not newest or newest[0].number <= base or newest[0].state != "ENABLED":
-            return 0
-        number = newest[0].number
-        found = self._calls.access(f"{self._secret}/versions/{number}", f"promoting '{self._name}'").data
-        if not hmac.compare_digest(found, data):
+        found = self._newest(_LOOKED_AT)
+        new = [one.number for one in found if one.number > base and one.state == "ENABLED"]
+        ours = [number for number in new if hmac.compare_digest(self._numbered(number), data)]
+        if new and new[0] not in ours:
             self._writer.save(replace(record, lock=None))
-            raise self._foreign(number)
-        return number
+            raise self._foreign(new[0])
+        return ours[::-1]
 
-    def _is_current(self, record: Record, number: int) -> bool:
-        """Return whether an unknown version has the current value: then a killed run wrote it twice."""
-        if CURRENT_ALIAS not in record.aliases:
-            return False
-        what = f"looking at '{self._name}'"
-        ours, found = (
-            self._calls.access(f"{self._secret}/versions/{version}", what).data for version in (CURRENT_ALIAS, number)
-        )
-        return hmac.compare_digest(ours, found)
+    def _settled(self, record: Record) -> tuple[Record, int]:
+        """Return the record with its newest number known, and that number.
+
+        An unknown one with the value of a version of ours was written by a run that was killed, and is that
+        version's.
+
+        Raises:
+            VersionConflictError: Somebody else added it, and plain readers read it now.
+        """
+        newest = next(iter(self._newest(1)), None)
+        if newest is None:
+            return record, 0
+        if newest.state != "ENABLED" or record.numbered(newest.number) is not None:
+            return record, newest.number
+        data = self._numbered(newest.number)
+        for stage in (Stage.CURRENT, Stage.PREVIOUS):
+            row = record.in_stage(stage)
+            if row is not None and hmac.compare_digest(self._numbered(row.numbers[-1]), data):
+                return record.with_rows([replace(row, numbers=(newest.number, *row.numbers))]), newest.number
+        raise self._foreign(newest.number)
+
+    def _superseded(self, record: Record, version: str, number: int) -> Record:
+        """Return the record after what we wrote, and somebody else finished for us, is in nobody's way.
+
+        When it is the newest and its value current, ``current`` moves to it. When another value is current, that is
+        written once more, so that ``latest`` is what ``current`` is.
+        """
+        row, current = record.row(version), record.in_stage(Stage.CURRENT)
+        changed = {} if number in row.numbers else {row.id: replace(row, numbers=(number, *row.numbers))}
+        aliases = dict(record.aliases)
+        if current is not None and number > aliases[CURRENT_ALIAS]:
+            newest = number
+            if current.id != row.id:
+                newest = self._calls.add(
+                    self._secret, self._access(f"{self._secret}/versions/{CURRENT_ALIAS}"), _REPAIR
+                )
+            known = changed.get(current.id, current).numbers
+            changed[current.id] = replace(current, numbers=(*(n for n in known if n != newest), newest))
+            aliases[CURRENT_ALIAS] = newest
+        if changed:
+            record = self._writer.save(record.with_rows(changed.values(), aliases=aliases))
+        self._added = None
+        return record
+
+    def _newest(self, count: int) -> list[Newest]:
+        return self._calls.newest(self._secret, f"looking at '{self._name}'", count)
+
+    def _numbered(self, number: int) -> bytes:
+        return self._access(f"{self._secret}/versions/{number}")
+
+    def _access(self, version: str) -> bytes:
+        return self._calls.access(version, f"promoting '{self._name}'").data
 
     def _foreign(self, number: int) -> VersionConflictError:
         secret_id = self._secret.rpartition("/")[2]
@@ -198,29 +233,3 @@ class Promotion:
             hint=f"If it is not wanted: gcloud secrets versions destroy {number} --secret={secret_id}; "
             "then run the same command again at once, plain readers fail in between.",
         )
-
-    def _superseded(self, record: Record) -> Record:
-        """Return the record after what we wrote and somebody else finished for us is no longer in the way.
-
-        Our number may be the newest: when its value is current, ``current`` moves to it, else the current value is
-        written once more, so that ``latest`` is what ``current`` is.
-        """
-        if self._added is None:
-            return record
-        version, number = self._added
-        row, current = record.row(version), record.in_stage(Stage.CURRENT)
-        if number in row.numbers:
-            self._added = None
-            return record
-        changed = [replace(row, numbers=(*row.numbers, number))]
-        aliases = dict(record.aliases)
-        if current is not None and number > aliases[CURRENT_ALIAS]:
-            newest = number
-            if current.id != row.id:
-                data = self._calls.access(f"{self._secret}/versions/{CURRENT_ALIAS}", f"repairing '{self._name}'").data
-                newest = self._calls.add(self._secret, data, f"repairing '{self._name}'")
-                changed.append(replace(current, numbers=(*current.numbers, newest)))
-            aliases[CURRENT_ALIAS] = newest
-        record = self._writer.save(record.with_rows(changed, aliases=aliases))
-        self._added = None
-        return record

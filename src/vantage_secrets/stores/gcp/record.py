@@ -21,6 +21,9 @@ LABEL: Final = "vantage-secrets"
 ENVIRONMENT_LABEL: Final = "vantage-secrets-environment"
 """Label with the environment as far as a label can write it; the annotation of this name has it exactly."""
 
+FILTER: Final = f"labels.{LABEL}=secret"
+"""Which secrets to list."""
+
 CURRENT_ALIAS: Final = "current"
 PREVIOUS_ALIAS: Final = "previous"
 
@@ -119,8 +122,8 @@ class Record:
 
     @classmethod
     def new(cls, name: SecretName, environment: str, *, etag: str = "", **kept: dict[str, str]) -> Self:
-        """Return the record of a secret without versions."""
-        return cls(name, environment, secrets.token_hex(16), etag, **kept)
+        """Return the record of a secret without versions; ``kept`` are labels and foreign annotations."""
+        return cls(name, environment, secrets.token_hex(16), etag, **kept)  # type: ignore[arg-type]
 
     @classmethod
     def parse(cls, name: SecretName, secret: Any) -> Self:
@@ -194,13 +197,20 @@ class Record:
         """Return an id for a new version: a serial number, and chance that tells it from one of a deleted secret."""
         return f"{max((row.serial for row in self.rows), default=0) + 1}-{secrets.token_hex(3)}"
 
-    def with_promoted(self, row: Row, number: int, now: datetime) -> Self:
-        """Return a record in which ``row``, just written as ``number``, is current, and nothing is under way."""
+    def with_promoted(self, row: Row, written: Iterable[int], now: datetime) -> Self:
+        """Return a record in which ``row`` is current, and nothing is under way.
+
+        Args:
+            row: A version that is pending or previous.
+            written: Google's numbers under which it was written just now, the newest last.
+            now: When.
+        """
+        numbers = (*row.numbers, *written)
         current, previous = self.in_stage(Stage.CURRENT), self.in_stage(Stage.PREVIOUS)
-        rows = [replace(row, promoted=microseconds(now), numbers=(*row.numbers, number))]
+        rows = [replace(row, promoted=microseconds(now), numbers=numbers)]
         if previous is not None and previous.id != row.id:
             rows.append(replace(previous, retired=microseconds(now)))
-        aliases = {**self.aliases, CURRENT_ALIAS: number}
+        aliases = {**self.aliases, CURRENT_ALIAS: numbers[-1]}
         aliases.pop(PREVIOUS_ALIAS, None)
         if current is not None:
             aliases[PREVIOUS_ALIAS] = self.aliases[CURRENT_ALIAS]
@@ -238,6 +248,11 @@ class Record:
                 hint="Remove annotations of other tools from the secret, then run the same command again.",
             )
         return fixed | {key: text for _row, key, text in rows}
+
+
+def has_versions(secret: Any) -> bool:
+    """Return whether a ``Secret`` of the SDK has or had a version of ours."""
+    return any(key.startswith(_ROW_PREFIX) for key in secret.annotations)
 
 
 def microseconds(instant: datetime) -> int:

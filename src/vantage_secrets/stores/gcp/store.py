@@ -23,9 +23,10 @@ from vantage_secrets.stores.contract import Capability, Examination, Store
 from vantage_secrets.stores.gcp.calls import Calls, Payload
 from vantage_secrets.stores.gcp.encoding import decode_value
 from vantage_secrets.stores.gcp.errors import ChangedMeanwhileError
+from vantage_secrets.stores.gcp.examining import Examiner
 from vantage_secrets.stores.gcp.place import Place
 from vantage_secrets.stores.gcp.promoting import Promotion
-from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, LABEL, PREVIOUS_ALIAS, Record, Row
+from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, FILTER, PREVIOUS_ALIAS, Record, Row, has_versions
 from vantage_secrets.stores.gcp.seen import Seen
 from vantage_secrets.stores.gcp.writing import Writer, absent
 
@@ -145,7 +146,9 @@ class GoogleStore(Store):
 
     def list(self, prefix: str = "") -> Iterator[SecretName]:
         """Yield the names that begin with ``prefix``, in order, after the last page came; see :meth:`Store.list`."""
-        yield from sorted(record.name for record in self._records() if str(record.name).startswith(prefix))
+        secrets = self._calls.secrets(self._place.parent, FILTER, "listing secrets")
+        names = (self._place.name_of(secret) for secret in secrets if has_versions(secret))
+        yield from sorted(name for name in names if name is not None and str(name).startswith(prefix))
 
     def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
         """Make a pending version durable, in a secret beside; see :meth:`Store.stage`.
@@ -177,9 +180,7 @@ class GoogleStore(Store):
 
     def examine(self) -> Iterator[Examination]:
         """Yield what works, what is missing and the next command; see :meth:`Store.examine`."""
-        from vantage_secrets.stores.gcp.examining import examine
-
-        return examine(self._calls, self._place, self.endpoint, self.environment)
+        return Examiner(self._calls, self._place, self.endpoint, self.environment).run()
 
     def close(self) -> None:
         """Close the connection; see :meth:`Store.close`."""
@@ -202,12 +203,10 @@ class GoogleStore(Store):
         return record
 
     def _records(self) -> Iterator[Record]:
-        for secret in self._calls.list(self._place.parent, f"labels.{LABEL}=secret", "listing secrets"):
+        for secret in self._calls.secrets(self._place.parent, FILTER, "listing secrets"):
             name = self._place.name_of(secret)
-            if name is not None:
-                record = Record.parse(name, secret)
-                if record.rows:
-                    yield record
+            if name is not None and has_versions(secret):
+                yield Record.parse(name, secret)
 
     def _read_alias(self, name: SecretName, stage: Stage) -> SecretReading:
         where = f"{self._place.secret(name)}/versions/{_ALIASES[stage]}"
@@ -237,14 +236,9 @@ class GoogleStore(Store):
                 hint=f"If that was a mistake: gcloud secrets versions list {secret_id}, then "
                 f"gcloud secrets versions enable NUMBER --secret={secret_id}; else rotate the secret.",
             )
-        if state == "DESTROYED":
-            raise VersionRetiredError(
-                f"Somebody destroyed the {which} of '{name}' at Google; its value is gone for good.",
-                hint=f"Stage and promote another value of '{name}', or promote the previous version.",
-            )
-        raise StoreUnavailableError(
-            f"Google cannot open the {which} of '{name}' as things stand.",
-            hint="Look whether the key in Cloud KMS is enabled and Secret Manager may use it.",
+        raise VersionRetiredError(
+            f"Somebody destroyed the {which} of '{name}' at Google; its value is gone for good.",
+            hint=f"Stage and promote another value of '{name}', or promote the previous version.",
         )
 
     def _absence(self, name: SecretName, stage: Stage) -> SecretNotFoundError:

@@ -69,12 +69,17 @@ class Writer:
         Raises:
             EnvironmentMismatchError: It belongs to another environment.
         """
+        secret = self._fetch(name)
+        return None if secret is None or self.place.name_of(secret) != name else self._parse(name, secret)
+
+    def _fetch(self, name: SecretName) -> Any:
+        """Return Google's secret with the id of ``name``, whosever it is; ``None`` when there is none."""
         try:
-            secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
+            return self.calls.get(self.place.secret(name), f"looking at '{name}'")
         except SecretNotFoundError:
             return None
-        if self.place.name_of(secret) != name:
-            return None
+
+    def _parse(self, name: SecretName, secret: Any) -> Record:
         record = Record.parse(name, secret)
         if record.environment != self._environment:
             raise EnvironmentMismatchError(
@@ -161,13 +166,14 @@ class Writer:
 
         Order: the one beside it first, so that what is left of a killed run is found by the next.
         """
-        record = self.find(name)
-        if record is None and self._is_taken(name):
+        secret = self._fetch(name)
+        if secret is not None and self.place.name_of(secret) != name:
             return False
+        had_versions = secret is not None and bool(self._parse(name, secret).rows)
         beside = self.calls.delete(self.place.pending(name), f"deleting what is pending for '{name}'")
-        if record is None:
+        if secret is None:
             return beside
-        return self.calls.delete(self.place.secret(name), f"deleting '{name}'") and bool(record.rows)
+        return self.calls.delete(self.place.secret(name), f"deleting '{name}'") and had_versions
 
     def sweep(self, record: Record) -> None:
         """Destroy every value beside a secret but the pending one."""
@@ -203,49 +209,28 @@ class Writer:
 
     def _find_or_make(self, name: SecretName) -> Record:
         """Return the record of a secret, which is made, or taken over when somebody made it and put nothing in."""
-        record = self.find(name)
-        if record is not None:
-            return record
-        what = f"making '{name}'"
-        fresh = Record.new(name, self._environment)
-        secret = {
-            **self._template,
-            "labels": labels(self._environment, "secret"),
-            "annotations": fresh.annotations(),
-        }
-        try:
-            self.calls.create(self.place.parent, self.place.secret_id(name), secret, what)
-        except AlreadyThereError:
-            return self._take_over(name)
-        record = self.find(name)
-        if record is None:
-            raise ChangedMeanwhileError(f"'{name}' was made and is not to be seen yet.")
-        return record
-
-    def _take_over(self, name: SecretName) -> Record:
-        secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
+        secret = self._fetch(name)
+        if secret is None:
+            self._make(name)
+            secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
         if self.place.name_of(secret) == name:
-            raise ChangedMeanwhileError(f"'{name}' was made by somebody else meanwhile.")
+            return self._parse(name, secret)
         if LABEL in secret.labels or self.calls.newest(self.place.secret(name), f"looking at '{name}'"):
             raise NameCollisionError(
                 f"Google has a secret '{self.place.secret_id(name)}' that is not ours and holds something.",
                 hint="Use another prefix in the URL, or move what it holds and delete it.",
             )
-        return Record.new(
-            name,
-            self._environment,
-            etag=secret.etag,
-            labels=dict(secret.labels),
-            foreign=dict(secret.annotations),
-        )
+        kept = {"labels": dict(secret.labels), "foreign": dict(secret.annotations)}
+        return Record.new(name, self._environment, etag=secret.etag, **kept)
 
-    def _is_taken(self, name: SecretName) -> bool:
-        """Return whether somebody else's secret has the id of ``name``."""
-        try:
-            self.calls.get(self.place.secret(name), f"looking at '{name}'")
-        except SecretNotFoundError:
-            return False
-        return True
+    def _make(self, name: SecretName) -> None:
+        secret = {
+            **self._template,
+            "labels": labels(self._environment, "secret"),
+            "annotations": Record.new(name, self._environment).annotations(),
+        }
+        with suppress(AlreadyThereError):
+            self.calls.create(self.place.parent, self.place.secret_id(name), secret, f"making '{name}'")
 
     def _add_beside(self, name: SecretName, payload: bytes) -> int:
         beside, what = self.place.pending(name), f"staging '{name}'"
