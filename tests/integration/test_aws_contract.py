@@ -12,9 +12,10 @@ from tests.servers.aws_fixtures import Plain, aws, empty_moto, moto  # noqa: F40
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.testing import StoreContract, StoreOutageContract
+from vantage_secrets.testing.store_changing import StoreChangingContract
 
 
-class _AwsContract(StoreContract):
+class _AtMoto:
     recovery_window = "30"
 
     @pytest.fixture
@@ -36,11 +37,13 @@ class _AwsContract(StoreContract):
         return canary
 
 
-class TestAwsStore(_AwsContract):
-    pass
+class TestAwsStore(_AtMoto, StoreContract):
+    """The whole contract."""
 
 
-class TestAwsStoreThatDeletesAtOnce(_AwsContract):
+class TestAwsStoreThatDeletesAtOnce(_AtMoto, StoreChangingContract):
+    """The half of the contract that changes something."""
+
     recovery_window = "0"
 
 

@@ -25,6 +25,8 @@ SALT: Final = "vantage-secrets:salt"
 """Random, new whenever a secret begins to exist, so that its versions' ids are its own."""
 NURSERY: Final = "vantage-secrets:nursery"
 """On a secret whose nursery may still be there."""
+REPLACES: Final = "vantage-secrets:replaces"
+"""On a nursery whose secret is just being brought back from deletion, to begin anew."""
 RETIRED: Final = "vantage-secrets:retired:"
 
 RETIRED_COUNT_MAX: Final = 20

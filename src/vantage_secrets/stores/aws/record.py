@@ -15,6 +15,7 @@ from vantage_secrets.stores.aws.marks import (
     NURSERY,
     PENDING,
     PREVIOUS,
+    RETIRED,
     SALT,
     creation,
     is_placeholder,
@@ -156,6 +157,13 @@ class Record:
     def holder(self, label: str) -> str | None:
         """Return the id of the version that the label is attached to, whatever that is."""
         return next((id_ for id_, held in self.held.items() if label in held.labels), None)
+
+    def shows(self, label: str, version: str) -> bool:
+        """Return whether this was answered after ``label`` was put on ``version``, whatever was done since."""
+        if RETIRED + version in self.tags:
+            return True
+        stage = self.held[version].stage if version in self.held else None
+        return stage in (Stage.CURRENT, Stage.PREVIOUS) or (stage is Stage.PENDING and label == PENDING)
 
     @property
     def unrecorded(self) -> dict[str, SecretVersion]:

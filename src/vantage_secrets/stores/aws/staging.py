@@ -12,16 +12,18 @@ from vantage_secrets.stores.aws.steps import Steps
 
 def home_to_write(steps: Steps, name: SecretName) -> Record:
     """Return where the next version goes, made if need be."""
-    record = steps.directory.home(name)
+    directory = steps.directory
+    record = directory.home(name)
     if record is None:
-        deleted = steps.directory.record(name, steps.directory.secret_id(name))
+        deleted = directory.record(name, directory.secret_id(name))
         if deleted:
             steps.check(deleted, rotates=True)
         if deleted is None or not deleted.is_deleted:
             return steps.make_nursery(name)
-        steps.begin_again(deleted)
-        return deleted
+        return steps.begin_again(deleted)
     steps.check(record, rotates=True)
+    if record.secret_id == directory.secret_id(name) and steps.is_beginning_again(record):
+        return steps.forget_what_it_held(record)
     steps.adopt(record)
     return record
 

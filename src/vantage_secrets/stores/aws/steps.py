@@ -19,6 +19,7 @@ from vantage_secrets.stores.aws.marks import (
     NURSERY,
     PENDING,
     PREVIOUS,
+    REPLACES,
     RETIRED,
     RETIRED_COUNT_MAX,
     SALT,
@@ -87,7 +88,8 @@ class Steps:
         parameters = {"RemoveFromVersionId": take_from} if take_from else {}
         if not self._moved(record, label, MoveToVersionId=version, **parameters):
             return False
-        self.directory.recent.remember(record.secret_id, label, version)
+        if label in (PENDING, CURRENT):
+            self.directory.recent.remember(record.secret_id, label, version)
         return True
 
     def detach(self, record: Record, held: Held, labels: Iterable[str]) -> None:
@@ -157,16 +159,30 @@ class Steps:
         if record is None:
             raise _still_deleting(nursery_id)
         self.adopt(record)
+        if record.tags.pop(REPLACES, None):  # The secret that was to be brought back is gone for good.
+            self._service.call("untag_resource", SecretId=nursery_id, TagKeys=[REPLACES])
         self._put_placeholder(record)
         return record
 
-    def begin_again(self, record: Record) -> None:
+    def begin_again(self, record: Record) -> Record:
         """Bring back a secret that is scheduled for deletion, with a placeholder in place of what it held.
 
-        In order: restored; new tags; a placeholder as current, which makes what was current previous; then the
-        labels of all that it held go. Interrupted after the first call it is a secret that somebody restored.
+        In order: the nursery, without a value, notes that this is under way; the secret is restored; then
+        :meth:`forget_what_it_held`.
         """
+        note = {REPLACES: record.holder(CURRENT) or "nothing"}
+        nursery_id = self.directory.nursery_id(record.name)
+        if not self._create(nursery_id, self._new_tags() | note):
+            self.tag(nursery_id, note)
         self._service.call("restore_secret", SecretId=record.secret_id)
+        return self.forget_what_it_held(self.directory.record(record.name, record.secret_id) or record)
+
+    def forget_what_it_held(self, record: Record) -> Record:
+        """Begin a restored secret anew, and return it.
+
+        In order: new tags; a placeholder as current, which makes what was current previous; the labels of all
+        that it held go; and the nursery, which noted that this was to be done.
+        """
         if stale := [key for key in record.tags if key.startswith(RETIRED)]:
             self._service.call("untag_resource", SecretId=record.secret_id, TagKeys=stale)
         record.tags = {key: value for key, value in record.tags.items() if key not in stale} | self._new_tags()
@@ -176,6 +192,13 @@ class Steps:
         for held in before:
             moved = held.with_labels(add=[PREVIOUS], remove=[CURRENT]) if CURRENT in held.labels else held
             self.detach(record, moved, moved.labels)
+        self.remove(self.directory.nursery_id(record.name))
+        return record
+
+    def is_beginning_again(self, record: Record) -> bool:
+        """Whether :meth:`begin_again` was interrupted after it restored this secret."""
+        nursery = self.directory.record(record.name, self.directory.nursery_id(record.name))
+        return nursery is not None and not nursery.is_deleted and REPLACES in nursery.tags
 
     def found(self, nursery: Record) -> Record:
         """Make the secret that ``nursery`` is the nursery of, still without a value, and return it."""
