@@ -31,7 +31,6 @@ class Sight:
         entries: Which versions of ours the versions of KV are.
         environment: Whose the path is, where we wrote to it.
         readable: Numbers of the versions that can be read, where metadata was asked for.
-        undestroyed: Numbers of those that can be read or undeleted, where metadata was asked for.
         max_versions: How many versions the path is told to keep, where metadata was asked for; 0 where it is not.
         keys_count: How many keys its ``custom_metadata`` has.
     """
@@ -44,7 +43,6 @@ class Sight:
     entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
     environment: str | None = None
     readable: frozenset[int] = frozenset()
-    undestroyed: frozenset[int] = frozenset()
     max_versions: int = 0
     keys_count: int = 0
 
@@ -136,7 +134,6 @@ class Connection:
             entries=read_entries(custom),
             environment=custom.get(ENVIRONMENT),
             readable=frozenset(number for number, version in versions.items() if self._is_live(version)),
-            undestroyed=frozenset(number for number, version in versions.items() if not version["destroyed"]),
             max_versions=found["max_versions"],
             keys_count=len(custom),
         )
@@ -153,21 +150,16 @@ class Connection:
         body = {"data": data, "options": {"cas": cas}}
         return self._changed(lambda: self._change("patch", "data", path, body), path)
 
-    def annotate(
-        self, path: str, custom: Mapping[str, str | None], *, max_versions: int | None = None, exists: bool
-    ) -> None:
+    def annotate(self, path: str, custom: Mapping[str, str | None], *, max_versions: int | None = None) -> None:
         """Merge ``custom`` into the metadata of ``path``, ``None`` to remove a key; make the path if need be."""
         body: dict[str, Any] = {"custom_metadata": {**custom}}
         if max_versions is not None:
             body["max_versions"] = max_versions
-        if not exists:
+        doing, needs = f"write the metadata of '{path}'", self.needs("create and patch", "metadata", path)
+        answer = self._call(lambda: self._change("patch", "metadata", path, body), doing, needs)
+        if isinstance(answer, Failure):  # There is nothing to merge with.
             body["custom_metadata"] = {key: text for key, text in custom.items() if text is not None}
-        method, capability = ("patch", "patch") if exists else ("post", "create and update")
-        self._call(
-            lambda: self._change(method, "metadata", path, body),
-            f"write the metadata of '{path}'",
-            self.needs(capability, "metadata", path),
-        )
+            self._call(lambda: self._change("post", "metadata", path, body), doing, needs)
 
     def destroy(self, path: str, numbers: Iterable[int]) -> None:
         """Make versions unreadable for good. Safe to repeat; numbers that are not there are no error."""

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 UNSEAL: Final = "Run 'vault operator unseal' or 'bao operator unseal'."
 _CONFLICT: Final = "check-and-set parameter did not match"
 _NO_ROOM: Final = ("no space left", "value being too large", "exceeds the maximum", "request body too large")
-_UPGRADING: Final = "upgrading from non-versioned"
+_NOT_YET: Final = ("upgrading from non-versioned", "required index state not present")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,16 @@ def attempt(call: Callable[[], _T]) -> _T | Failure:
         return Failure(None, reason="it took too long")
     except requests.exceptions.RequestException:
         return Failure(None, reason="the connection failed")
-    # SECURITY: the token goes to no other address than the one that was named.
-    return Failure(307) if getattr(answer, "is_redirect", False) else answer
+    return _unreadable(answer) or answer
+
+
+def _unreadable(answer: object) -> Failure | None:
+    """Return why an answer that is no error cannot be used, or ``None``: hvac returns what is no JSON as it came."""
+    if getattr(answer, "is_redirect", False):
+        return Failure(307)  # SECURITY: the token goes to no other address than the one that was named.
+    if getattr(answer, "status_code", None) == 200:
+        return Failure(None, reason="what answers there is neither Vault nor OpenBao")
+    return None
 
 
 def _answered(exc: Any) -> Failure:
@@ -117,7 +125,7 @@ def as_error(failure: Failure, *, address: str, doing: str, needs: str = "") -> 
         return StoreAccessDeniedError(f"{address} refuses to {doing}.", hint=hint)
     if any(words in said for words in _NO_ROOM):
         return StoreFullError(f"{address} has no room to {doing}.")
-    if status == 429 or _UPGRADING in said:
+    if status == 429 or any(words in said for words in _NOT_YET):
         return StoreBusyError(
             f"{address} answers no more calls for now; it could not {doing}.",
             hint="Try again in a moment; a rate limit quota may be set (sys/quotas/rate-limit).",

@@ -18,7 +18,7 @@ _NEEDED: Final[dict[str, dict[tuple[str, str], set[str]]]] = {
     "write": {
         ("data", ""): {"read", "create", "update", "patch"},
         ("data", PENDING_MARK): {"read", "create", "update"},
-        ("metadata", ""): {"read", "create", "update", "patch", "delete"},
+        ("metadata", ""): {"read", "create", "patch", "delete"},
         ("metadata", PENDING_MARK): {"delete"},
         ("destroy", ""): {"update"},
         ("destroy", PENDING_MARK): {"update"},

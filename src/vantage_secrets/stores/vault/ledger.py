@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from vantage_secrets.secret import SecretName, SecretVersion, Stage
 from vantage_secrets.stores.vault.encoding import Encoded, Shape
 
 FORMAT: Final = 1
+MARK: Final = "mark"
 RETIRED_COUNT_MAX: Final = 100
 """How many retired versions of a secret are remembered; the oldest are forgotten first, and their tokens with them."""
 
@@ -95,14 +97,13 @@ class History:
         """Return this with ``record`` current from version ``number`` of KV on: current is previous, previous retired.
 
         Args:
-            record: Pending, previous, or one that is not there yet.
+            record: One of this history's, pending or previous, or :meth:`with_foreign`.
             number: Of the version of KV that holds it.
             at: When.
             kept: The value of what was current, where it is to be kept here.
         """
         promoted = replace(record, promoted_at=at, first=number, until=None)
-        known = self.record(record.id) is not None
-        changed = self if known else replace(self, records=(*self.records, promoted))
+        changed = self
         if record.id != self.previous:
             changed = changed.without(self.previous, at)
         records = tuple(
@@ -115,6 +116,25 @@ class History:
         return replace(
             changed, records=records, pending=pending, current=record.id, previous=self.current, values=values
         )
+
+    def with_foreign(self, record: Record) -> History:
+        """Return this with a version that somebody else wrote, in no stage yet; it stands before a pending one.
+
+        Numbers of versions of KV from before the path was removed and written anew mean nothing any more.
+        """
+        number = max((one.first or 0 for one in self.records), default=0)
+        others = [one for one in self.records if one.id != record.id]
+        if record.first is not None and number > record.first:
+            others = [replace(one, first=None, until=None) for one in others]
+        place = len(others) - (bool(others) and others[-1].id == self.pending)
+        return replace(self, records=(*others[:place], record, *others[place:]))
+
+    def emptied(self) -> History:
+        """Return this with the note that the versions of KV with retired values are destroyed."""
+        records = (
+            replace(one, first=None, until=None) if self.stage_of(one) is Stage.RETIRED else one for one in self.records
+        )
+        return replace(self, records=tuple(records))
 
     def without(self, version_id: str | None, at: datetime) -> History:
         """Return this with a version retired; the same where there is none with that id, or it is retired already."""
@@ -191,16 +211,16 @@ class Ledger:
         return replace(self, histories={**self.histories, part: history.shortened()})
 
     def written(self) -> dict[str, Any]:
-        """Return it as the data of the sibling."""
-        return {
+        """Return it as the data of the sibling: one text, because servers limit how many texts a request has."""
+        record = {
             "format": FORMAT,
             "environment": self.environment,
-            "mark": self.mark,
             "swept": self.swept,
             "sweep": self.sweep,
             "secrets": {part: _write_history(history) for part, history in self.histories.items()},
             "promotion": self.promotion and _write_promotion(self.promotion),
         }
+        return {"ledger": json.dumps(record, separators=(",", ":")), MARK: self.mark}
 
 
 def read_ledger(path: str, data: Mapping[str, Any]) -> Ledger:
@@ -210,14 +230,15 @@ def read_ledger(path: str, data: Mapping[str, Any]) -> Ledger:
         StoreIntegrityError: It is none, or one of a later format.
     """
     try:
-        if data["format"] == FORMAT:
+        found = json.loads(data["ledger"])
+        if found["format"] == FORMAT:
             return Ledger(
-                data["environment"],
-                {part: _read_history(history) for part, history in data["secrets"].items()},
-                data["promotion"] and _read_promotion(data["promotion"]),
-                data["mark"],
-                data["swept"],
-                data["sweep"],
+                found["environment"],
+                {part: _read_history(history) for part, history in found["secrets"].items()},
+                found["promotion"] and _read_promotion(found["promotion"]),
+                data[MARK],
+                found["swept"],
+                found["sweep"],
             )
     except (KeyError, TypeError, ValueError, AttributeError):
         pass

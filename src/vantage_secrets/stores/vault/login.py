@@ -122,7 +122,7 @@ class AppRoleLogin:
         if opened is None or isinstance(opened, Failure):
             raise StoreAccessDeniedError(
                 f"{self._secret_id_file} holds no wrapped secret id of '{self._mount}' that can still be opened.",
-                hint="Have a new one wrapped. If none of you opened this one, somebody else did: destroy the secret id.",
+                hint="Have a new one wrapped. If none of you opened this one, somebody else did: destroy it.",
             )
         return str(opened["data"]["secret_id"])
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
@@ -29,6 +30,9 @@ DEFAULT_PORT: Final = 8200
 CONNECT_SECONDS: Final = 3.0
 TIMEOUT: Final = "10s"
 """How long a call waits for its answer, after connecting."""
+
+BACKOFF_SECONDS: Final = 0.2
+"""Before the second retry twice this long, before the third four times, each with as much jitter again."""
 
 _SWITCHES: Final = ("tls", "secret_id_wrapped")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -76,14 +80,20 @@ def open_vault(
 
     Raises:
         InvalidURLError: The URL names no server and mount, or asks for no TLS to another machine.
-        InvalidInputError: There is an option that this store does not have, or a switch that is neither on nor off.
+        InvalidInputError: There is an option that this store does not have, a switch that is neither on nor off, or
+            no certificate where ``ca_file`` says.
         MissingExtraError: hvac is not installed.
         StoreAccessDeniedError: Nothing says how to log in.
     """
     _check(options)
+    ca_file = options.get("ca_file") or os.environ.get("VAULT_CACERT") or os.environ.get("BAO_CACERT")
+    if ca_file and not Path(ca_file).is_file():
+        raise InvalidInputError(
+            f"There is no file '{ca_file}' with a certificate.", hint="Check ca_file or VAULT_CACERT."
+        )
     place = place_in(url, tls=options.get("tls", "on") == "on")
     login = login_named_by(options)
-    client = _client(place, options)
+    client = _client(place, options, ca_file)
     connection = Connection(client, Session(client, login), address=place.address, mount=place.mount, clock=clock)
     return VaultStore(connection, url=place.url, folder=place.folder, environment=environment, clock=clock)
 
@@ -138,7 +148,7 @@ def _check(options: Mapping[str, str]) -> None:
             raise InvalidInputError(f"The option '{switch}' is 'on' or 'off'.")
 
 
-def _client(place: Place, options: Mapping[str, str]) -> Any:
+def _client(place: Place, options: Mapping[str, str], ca_file: str | None) -> Any:
     """Return the SDK's client, with retries that end."""
     try:
         import hvac
@@ -149,7 +159,7 @@ def _client(place: Place, options: Mapping[str, str]) -> Any:
             raise
         raise MissingExtraError("hvac", "vault") from None
     session = requests.Session()
-    session.verify = options.get("ca_file") or os.environ.get("VAULT_CACERT") or os.environ.get("BAO_CACERT") or True
+    session.verify = ca_file or True
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=READERS_COUNT, max_retries=_retries())
     session.mount(place.address, adapter)
     timeout = (CONNECT_SECONDS, parse_duration(options.get("timeout", TIMEOUT)).total_seconds())
@@ -197,8 +207,8 @@ def _retries() -> Any:
         status=3,
         allowed_methods=None,
         status_forcelist=_BUSY_STATUSES,
-        backoff_factor=0.2,
-        backoff_jitter=0.2,
+        backoff_factor=BACKOFF_SECONDS,
+        backoff_jitter=BACKOFF_SECONDS,
         # A server under a rate limit may ask for more patience than a caller has; it gets StoreBusyError instead.
         respect_retry_after_header=False,
         raise_on_status=False,

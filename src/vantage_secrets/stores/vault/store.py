@@ -217,8 +217,7 @@ class VaultStore(Store):
         if part and current is not None:
             kept = encode(name, decode(name, current.shape, sight.data or {}))
         promotion = Promotion(part, record.id, sight.newest + 1, self._clock(), value, kept)
-        ledger = standing.ledger.with_history(part, history)
-        self._writer.save(name, standing, replace(ledger, promotion=promotion))
+        self._writer.decide(name, standing, history, promotion)
 
     def _again(self, name: SecretName, record: Record) -> Encoded | None:
         """Return the value of a previous version that is to be current again."""
@@ -235,7 +234,7 @@ class VaultStore(Store):
             if stands and not self._connection.patch(path, {name.field: None}, cas=standing.sight.newest):
                 continue
             self._connection.destroy(path, range(1, standing.sight.newest + stands))
-            self._connection.annotate(path, dict.fromkeys(standing.sight.keys_of(name.field)), exists=True)
+            self._connection.annotate(path, dict.fromkeys(standing.sight.keys_of(name.field)))
             histories = {part: one for part, one in standing.ledger.histories.items() if part != name.field}
             ledger = replace(standing.ledger, histories=histories)
             if not known or self._writer.save(name, standing, ledger, drops_value=True):

@@ -2,8 +2,8 @@
 
 A promotion has one moment that decides and one that shows. It is decided when the ledger names it, by check-and-set;
 it is shown when the path's next version is written, by check-and-set again, with a number that the ledger foretold.
-Between the two, and until the ledger says that all is done, whoever is about to write finishes the promotion first, with
-the very same calls. So it does not matter who began it, or whether they still live.
+Between the two, and until the ledger says that all is done, whoever is about to write finishes the promotion first,
+with the very same calls. So it does not matter who began it, or whether they still live.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vantage_secrets.errors import EnvironmentMismatchError, NameCollisionError,
 from vantage_secrets.secret import SecretName, Stage
 from vantage_secrets.stores.vault.connection import Connection, Sight
 from vantage_secrets.stores.vault.encoding import ENVIRONMENT, METADATA_KEYS_MAX, Entry, entry_key
-from vantage_secrets.stores.vault.ledger import History, Ledger, Promotion, Record, read_ledger
+from vantage_secrets.stores.vault.ledger import MARK, History, Ledger, Promotion, Record, read_ledger
 
 PENDING_MARK: Final = "--pending"
 FIELDS_MARK: Final = "--fields"
@@ -28,6 +28,7 @@ TRIES: Final = 30
 """How often a change is begun anew because somebody else changed the same secret; each time one of them got further."""
 
 _STALE_READS: Final = 3
+_KEYS_ADDED: Final = 2  # The environment, and the new version's entry.
 
 
 def sibling_of(name: SecretName) -> str:
@@ -88,9 +89,8 @@ class Standing:
             foreign = sight.newest > 0 and (current is None or current.first != sight.newest)
         if not foreign:
             return history
-        record = Record(foreign_id(part, sight.newest), "", "", None, sight.created_at)
-        others = tuple(one for one in history.records if one.id != record.id)
-        return replace(history, records=others).with_current(record, sight.newest, sight.created_at)
+        record = Record(foreign_id(part, sight.newest), "", "", None, sight.created_at, first=sight.newest)
+        return history.with_foreign(record).with_current(record, sight.newest, sight.created_at)
 
     def _holds_current(self, part: str, current: Record) -> bool:
         if part:
@@ -170,6 +170,20 @@ class Writer:
             )
         return standing
 
+    def decide(self, name: SecretName, standing: Standing, history: History, promotion: Promotion) -> None:
+        """Write a promotion into the ledger, if that is still what ``standing`` saw; :meth:`ready` finishes it.
+
+        Raises:
+            StoreFullError: The path's metadata has no room for another entry.
+        """
+        if standing.sight.keys_count + _KEYS_ADDED > METADATA_KEYS_MAX:
+            raise StoreFullError(
+                f"'{name.path}' has no room for another packed secret in its metadata of {METADATA_KEYS_MAX} keys.",
+                hint="Use another path for some of them, or remove keys of your own from its custom_metadata.",
+            )
+        ledger = standing.ledger.with_history(promotion.part, history)
+        self.save(name, standing, replace(ledger, promotion=promotion))
+
     def save(self, name: SecretName, standing: Standing, ledger: Ledger, *, drops_value: bool = False) -> bool:
         """Write the ledger if it is still what ``standing`` saw; return whether it was so.
 
@@ -184,7 +198,7 @@ class Writer:
         ledger = replace(ledger, mark=secrets.token_hex(8), sweep=standing.number + 1 if drops_value else ledger.sweep)
         if not self.connection.write(sibling, ledger.written(), cas=standing.number):
             found = self.connection.read_data(sibling).data  # The writing may be ours, and its answer lost.
-            if found is None or found.get("mark") != ledger.mark:
+            if found is None or found.get(MARK) != ledger.mark:
                 return False
         if ledger.sweep > ledger.swept:
             self.connection.destroy(sibling, range(ledger.swept, ledger.sweep))
@@ -193,7 +207,7 @@ class Writer:
     def note(self, name: SecretName, standing: Standing, history: History, *, drops_value: bool) -> bool:
         """Destroy what ``history`` has retired, then write it to the ledger; return whether nobody else was first."""
         self.connection.destroy(self.path(name), _numbers_of_retired(standing, name.field, history))
-        ledger = replace(standing.ledger.with_history(name.field, history), promotion=None)
+        ledger = replace(standing.ledger.with_history(name.field, history.emptied()), promotion=None)
         return self.save(name, standing, ledger, drops_value=drops_value)
 
     def _finish(self, name: SecretName, standing: Standing, promotion: Promotion) -> None:
@@ -234,14 +248,9 @@ class Writer:
         custom: dict[str, str | None] = dict.fromkeys({*sight.keys_of(part)} - {entry_key(part, one) for one in kept})
         entry = Entry(record.id, promotion.value.shape, record.created_at, promotion.at, previous)
         custom |= {ENVIRONMENT: self.environment, entry_key(part, promotion.number): entry.written()}
-        if sight.keys_count + 2 > METADATA_KEYS_MAX:
-            raise StoreFullError(
-                f"'{name.path}' has no room for another packed secret in its metadata of {METADATA_KEYS_MAX} keys.",
-                hint="Use another path for some of them, or remove keys of your own from its custom_metadata.",
-            )
         needed = promotion.number - (previous or promotion.number) + 1
         wanted = needed + VERSIONS_ROOM if sight.max_versions < needed + VERSIONS_ROOM // 2 else None
-        self.connection.annotate(self.path(name), custom, max_versions=wanted, exists=sight.exists)
+        self.connection.annotate(self.path(name), custom, max_versions=wanted)
         data = promotion.value.at(part)
         write = self.connection.patch if part and sight.live else self.connection.write
         return write(self.path(name), data, cas=cas)
@@ -256,7 +265,7 @@ class Writer:
         """Take back a promotion that somebody else's write made impossible; the version stays what it was."""
         key = entry_key(promotion.part, promotion.number)
         if standing.sight.exists:
-            self.connection.annotate(self.path(name), {key: None}, exists=True)
+            self.connection.annotate(self.path(name), {key: None})
         self.save(name, standing, replace(standing.ledger, promotion=None))
 
 
@@ -266,17 +275,17 @@ def busy(name: SecretName) -> StoreBusyError:
 
 
 def _numbers_of_retired(standing: Standing, part: str, history: History) -> set[int]:
-    """Return the versions of KV that hold what ``history`` has retired, and must be destroyed.
+    """Return the versions of KV that hold retired values and are not noted as destroyed.
 
     A packed secret's value stands in every version from its own to the next one's. Those hold its neighbours' values
     too; what is needed of them stands in newer versions, or in the ledger.
     """
-    retired = [one for one in history.records if one.first is not None and history.stage_of(one) is Stage.RETIRED]
     newest = standing.sight.newest
-    current = {newest} if standing.sight.live else set()
+    needed: set[int | None] = {newest} if standing.sight.live else set()
     if not part:
-        return {one.first for one in retired if one.first in standing.sight.undestroyed} - current
-    before = standing.ledger.history(part)
-    gone = {one.id for one in before.records if before.stage_of(one) is Stage.RETIRED}
-    spans = (range(one.first or 0, (one.until or newest) + 1) for one in retired if one.id not in gone)
-    return {number for span in spans for number in span} - current
+        needed |= {one.first for one in history.records if history.stage_of(one) is not Stage.RETIRED}
+    found: set[int] = set()
+    for record in history.records:
+        if record.first is not None and history.stage_of(record) is Stage.RETIRED:
+            found |= set(range(record.first, (record.until or newest) + 1)) if part else {record.first}
+    return found - needed
