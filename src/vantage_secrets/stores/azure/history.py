@@ -38,11 +38,11 @@ class History:
         self.current = newest
         # The record that stands for a version: its last promotion, else what was staged.
         self._versions = {one.id: one for one in (*staged, *sorted(main, key=lambda one: one.sequence))}
-        if newest is not None:
-            self._versions[newest.id] = newest
         self._promoted = {one.id for one in main}
         self.previous_id = self._previous_id()
         self.pending = self._pending()
+        # A write whose answer was lost was sent again and is there twice, with one id.
+        self._versions |= {one.id: one for one in (newest, self.pending) if one is not None}
 
     @property
     def is_ours(self) -> bool:
@@ -114,7 +114,7 @@ class History:
         """Yield what should be disabled and is not, and whether its version is retired, not just kept elsewhere."""
         for one in self.staged:
             if one.enabled and one is not self.pending:
-                yield one, one.id not in self._promoted
+                yield one, self.stage_of(one.id) is Stage.RETIRED
         mentioned = {one.tags.get(PREVIOUS) for one in self.main}
         for one in self.main:
             known = ID in one.tags or one.id in mentioned  # Versions that others wrote and we never met are theirs.
