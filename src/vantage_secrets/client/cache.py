@@ -138,12 +138,20 @@ class SecretCache:
         """
         # All of them leave the fast path before the first is fetched: a store that hangs must not keep them there.
         for name in self._take_due():
-            try:
-                self._fly(name, begun_now=True)
-            except Exception as exc:
-                self._tally.background_failure(name, exc)
+            self._renew_in_background(name)
         waits = [self._freshness.until_look(cached) for cached in list(self._cached.values())]
         return min(waits, default=None)
+
+    def renew_if_held(self, name: SecretName) -> None:
+        """Fetch the secret now if it is held; never raises, as :meth:`run_due`."""
+        if name in self._cached:
+            self._renew_in_background(name)
+
+    def _renew_in_background(self, name: SecretName) -> None:
+        try:
+            self._fly(name, begun_now=True)
+        except Exception as exc:
+            self._tally.background_failure(name, exc)
 
     def _take_due(self) -> Iterable[SecretName]:
         due = []

@@ -15,6 +15,7 @@ from vantage_secrets.client.readings import ClientEvent, ClientReading, ClientSt
 from vantage_secrets.client.refresher import Refresher
 from vantage_secrets.client.tally import Tally
 from vantage_secrets.client.validation import JOIN_SECONDS, LookGate, RecentFailures, accepts
+from vantage_secrets.client.watching import Watching
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import StoreUnavailableError, UnknownSecretError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretValue
@@ -30,8 +31,9 @@ class SecretClient:
     Safe to use from many threads and after ``os.fork``: a child keeps the values and starts its own refresh with
     its first read. A read of a fresh value is one dictionary look-up: no I/O, no lock, no clock.
 
-    Only an outage is bridged, for at most ``max_stale`` after the last good fetch. Absence, refusal and damage are
-    the store's answers: the value is dropped, and the read raises what the store said.
+    A store that can be watched tells of a new version as it comes, and the value is fetched then; polling goes on
+    beside that. Only an outage is bridged, for at most ``max_stale`` after the last good fetch. Absence, refusal and
+    damage are the store's answers: the value is dropped, and the read raises what the store said.
 
     Args:
         store: Where the secrets live; it stays the caller's to close.
@@ -79,7 +81,9 @@ class SecretClient:
         self._looks = LookGate(monotonic)
         self._failures = RecentFailures(monotonic)
         self._is_background = background
+        self._store = store
         self._refresher = Refresher(self)
+        self._watching = Watching(store, self)
         self._is_closed = False
 
     def get(self, name: str | SecretName) -> SecretValue:
@@ -230,6 +234,7 @@ class SecretClient:
     def close(self) -> None:
         """End the background thread and forget all values; reads raise from now on. Safe to repeat."""
         self._is_closed = True
+        self._watching.stop()
         self._cache.close()
         self._refresher.stop()
 
@@ -240,9 +245,15 @@ class SecretClient:
         self._changes.renew()
         self._tally.renew()
         self._refresher = Refresher(self)
+        self._watching = Watching(self._store, self)
+
+    def note_change(self, name: SecretName) -> None:
+        """Fetch a secret that has another current version, if it is held; called by a store that is watched."""
+        self._cache.renew_if_held(name)
 
     def stop_refreshing(self, timeout_seconds: float) -> None:
         """End the background thread, waiting at most ``timeout_seconds``; called when the interpreter ends."""
+        self._watching.stop()
         self._refresher.stop(timeout_seconds)
 
     def __enter__(self) -> Self:
@@ -275,6 +286,7 @@ class SecretClient:
     def _start_refreshing(self) -> None:
         if self._is_background:
             self._refresher.start()
+            self._watching.start()
 
     def _served(self, cached: CachedSecret) -> ClientReading:
         stale = self._cache.note_use(cached)
