@@ -10,38 +10,33 @@ from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
 from tests.canary import canary
 from tests.servers.cutting_proxy import CuttingProxy
-from tests.servers.google_clients import google, google_server, owner  # noqa: F401  # fixtures
-from tests.servers.google_secret_manager import PROJECT, FakeSecretManager
+from tests.servers.google_clients import full_name, open_at
+from tests.servers.google_secret_manager import FakeSecretManager
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.contract import Store
-from vantage_secrets.stores.gcp import GoogleStore, open_gcp
+from vantage_secrets.stores.gcp import GoogleStore
 from vantage_secrets.testing import StoreContract, StoreOutageContract
 
-
-def open_at(address: str, **options: str) -> GoogleStore:
-    url = f"gcp://{PROJECT}/team-a"
-    return open_gcp(url, environment="test", options={"endpoint": address, "timeout": "10s", **options})
+pytest_plugins = ("tests.servers.google_fixtures",)
 
 
 class TestGoogleStore(StoreContract):
     race_rounds = 3
 
     @pytest.fixture
-    def store(self, google: FakeSecretManager) -> Iterator[Store]:  # noqa: F811
-        with open_at(google.address) as store:
-            yield store
+    def store(self, google_store: GoogleStore) -> Store:
+        return google_store
 
     @pytest.fixture
-    def other_store(self, google: FakeSecretManager, store: Store) -> Iterator[Store]:  # noqa: F811
+    def other_store(self, google: FakeSecretManager, store: Store) -> Iterator[Store]:
         with open_at(google.address) as other:
             yield other
 
     @pytest.fixture
-    def vendor_current(self, owner: SecretManagerServiceClient) -> Callable[[SecretName], object]:  # noqa: F811
+    def vendor_current(self, owner: SecretManagerServiceClient) -> Callable[[SecretName], object]:
         def read(name: SecretName) -> object:
-            secret_id = f"team-a_{str(name).replace('/', '_')}"
             try:
-                found = owner.access_secret_version(name=f"projects/{PROJECT}/secrets/{secret_id}/versions/latest")
+                found = owner.access_secret_version(name=f"{full_name(name)}/versions/latest")
             except NotFound:
                 return None
             return found.payload.data.decode()
@@ -57,9 +52,8 @@ class TestGoogleStoreThatDoesNotAnswer(StoreOutageContract):
     """Nothing listens where it was."""
 
     @pytest.fixture
-    def unreachable_store(self, google: FakeSecretManager) -> Iterator[Store]:  # noqa: F811
-        host, _colon, port = google.address.partition(":")
-        with CuttingProxy(host, int(port), http2=True) as proxy, open_at(proxy.address, timeout="1s") as store:
+    def unreachable_store(self, google_proxy: CuttingProxy) -> Iterator[Store]:
+        with open_at(google_proxy.address, timeout="1s") as store:
             assert [*store.list()] == []
-            with proxy.refusing():
+            with google_proxy.refusing():
                 yield store

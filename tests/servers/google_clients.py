@@ -1,16 +1,22 @@
-"""The fake of Google Secret Manager as fixtures, and the vendor's bare client for it."""
+"""The vendor's bare client, and our store, connected to the fake of Google Secret Manager."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
-import pytest
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
 
-from tests.servers.google_secret_manager import FakeSecretManager
+from tests.servers.google_secret_manager import PROJECT
+from vantage_secrets.clock import Clock, utc_now
+from vantage_secrets.secret import SecretName, Spelling
+from vantage_secrets.stores.gcp import GoogleStore, open_gcp
+from vantage_secrets.stores.gcp.opening import connect
+from vantage_secrets.stores.gcp.place import Place
+
+PREFIX = "team-a"
+AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}
 
 
 def plain_client(address: str, *, token: str = "") -> SecretManagerServiceClient:
@@ -31,24 +37,24 @@ class _Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
         return continuation(details._replace(metadata=[*(details.metadata or ()), self._header]), request)
 
 
-@pytest.fixture(scope="session")
-def google_server() -> Iterator[FakeSecretManager]:
-    """One server for the whole run."""
-    with FakeSecretManager() as fake:
-        with grpc.insecure_channel(fake.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
-        yield fake
+def open_at(address: str, *, environment: str = "test", prefix: str = PREFIX, **options: str) -> GoogleStore:
+    """Return our store at ``address``, as the owner."""
+    settings = {"endpoint": address, **options}
+    return open_gcp(f"gcp://{PROJECT}/{prefix}", environment=environment, options=settings)
 
 
-@pytest.fixture
-def google(google_server: FakeSecretManager) -> FakeSecretManager:
-    """The server with nothing in it and every switch turned back."""
-    google_server.reset()
-    return google_server
+def open_as(address: str, credentials: Any, *, timeout: float = 10.0, clock: Clock = utc_now) -> GoogleStore:
+    """Return our store at ``address`` with a login, or with another clock; ``None`` is the owner."""
+    calls = connect(address, credentials, timeout)
+    place = Place(PROJECT, PREFIX)
+    return GoogleStore(place, calls, environment="test", template=AUTOMATIC, endpoint=address, clock=clock)
 
 
-@pytest.fixture
-def owner(google: FakeSecretManager) -> Iterator[SecretManagerServiceClient]:
-    """The vendor's bare client, as the project's owner."""
-    with plain_client(google.address) as client:
-        yield client
+def secret_id(name: SecretName) -> str:
+    """Return the id that Google has for ``name``."""
+    return f"{PREFIX}_{name.spelled(Spelling.GOOGLE)}"
+
+
+def full_name(name: SecretName) -> str:
+    """Return the full name that Google has for ``name``."""
+    return f"projects/{PROJECT}/secrets/{secret_id(name)}"

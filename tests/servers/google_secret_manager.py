@@ -273,7 +273,7 @@ class FakeSecretManager:
             _refuse(StatusCode.INVALID_ARGUMENT, "A secret without versions has no aliases.")
         _check_metadata(about)
         about.name, about.create_time, about.etag = _spelled(*key), self._now(), self._etag()
-        _start_to_live(about, self._now())
+        _start_to_live(about, about.create_time)
         self._secrets[key] = _Secret(about)
         return about
 

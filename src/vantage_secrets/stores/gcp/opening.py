@@ -101,12 +101,15 @@ def connect(endpoint: str, credentials: Any, timeout: float) -> Calls:
         credentials: Of google-auth; ``None`` to send none.
         timeout: How long one call may take, seconds.
     """
+    import logging
+
     import grpc
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
     from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
         SecretManagerServiceGrpcTransport as Transport,
     )
 
+    logging.getLogger(Transport.__module__).addFilter(_drop)
     secure = grpc.local_channel_credentials() if _LOOPBACK.fullmatch(endpoint) else grpc.ssl_channel_credentials()
     if credentials is not None:
         from google.auth.transport.grpc import AuthMetadataPlugin
@@ -120,6 +123,16 @@ def connect(endpoint: str, credentials: Any, timeout: float) -> Calls:
         secure = grpc.composite_channel_credentials(secure, grpc.metadata_call_credentials(plugin))
     channel = grpc.secure_channel(endpoint, secure, options=_CHANNEL_OPTIONS)
     return Calls(SecretManagerServiceClient(transport=Transport(channel=channel)), timeout)
+
+
+def _drop(_record: object) -> bool:
+    """Let no log record through.
+
+    SECURITY: where a program logs at DEBUG, the SDK's transport attaches every request and every answer to its log
+    records, payloads and access tokens included, and structured loggers write them out. A filter stays when logging
+    is configured anew; a level does not.
+    """
+    return False
 
 
 def _endpoint(given: str, location: str) -> str:

@@ -26,7 +26,7 @@ LOCK_SECONDS: Final = 60
 
 _TRIES: Final = 40
 _LOOKED_AT: Final = 10  # How many of the newest versions a promotion that goes on looks at.
-_POLITE_TRIES: Final = 8  # How often we look again whether the same promotion, begun elsewhere, comes to its end.
+_POLITE_TRIES: Final = 4  # How often we look again whether the same promotion, begun elsewhere, comes to its end.
 
 
 class Promotion:
@@ -206,9 +206,8 @@ class Promotion:
         if current is not None and number > aliases[CURRENT_ALIAS]:
             newest = number
             if current.id != row.id:
-                newest = self._calls.add(
-                    self._secret, self._access(f"{self._secret}/versions/{CURRENT_ALIAS}"), _REPAIR
-                )
+                data = self._access(f"{self._secret}/versions/{CURRENT_ALIAS}")
+                newest = self._calls.add(self._secret, data, f"making latest of '{self._name}' what current is")
             known = changed.get(current.id, current).numbers
             changed[current.id] = replace(current, numbers=(*(n for n in known if n != newest), newest))
             aliases[CURRENT_ALIAS] = newest
