@@ -1,0 +1,315 @@
+"""A server that dies in the middle of each verb and comes back: at every request, before and after it was done.
+
+Each case makes a secret, lets one request of the verb be cut and the server be away, looks at what readers see then,
+lets the server come back, and sends the same call again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.canary import canary
+from tests.servers.cutting_proxy import Cut, CuttingProxy
+from tests.servers.vault import Engine, engine_fixture, vault_server_fixture  # noqa: F401  # Fixtures.
+from tests.servers.vault_steps import everything_readable, plain_write, put
+from vantage_secrets.errors import (
+    SecretNotFoundError,
+    StoreUnavailableError,
+    VersionConflictError,
+    VersionNotFoundError,
+)
+from vantage_secrets.secret import SecretName, SecretValue, SecretVersion, Stage
+from vantage_secrets.stores.vault import VaultStore, opening
+
+REQUESTS_MAX = 40
+
+
+@dataclass
+class Scene:
+    """A secret with a previous, a current and a pending version, made by another store than the one that is cut."""
+
+    engine: Engine
+    proxy: CuttingProxy
+    cut: VaultStore
+    calm: VaultStore
+    name: SecretName
+    values: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, SecretVersion] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        for stage in ("previous", "current", "pending"):
+            self.values[stage] = canary(stage)
+        self.versions["previous"] = put(self.calm, self.name, self.values["previous"])
+        self.versions["current"] = put(self.calm, self.name, self.values["current"])
+        self.versions["pending"] = self.calm.stage(self.name, SecretValue(self.values["pending"]), "pending")
+
+    def plain(self) -> str | None:
+        """Return what the vendor's plain call reads of this secret."""
+        data = self.engine.plain_read(self.name.path)
+        return None if data is None else data.get(self.name.field or "value")
+
+    def readable(self) -> set[str]:
+        """Return which of the values any plain call can read, in any version of the path or beside it."""
+        marks = ("", "--pending", "--fields")
+        found = "".join(everything_readable(self.engine, f"{self.name.path}{mark}") for mark in marks)
+        return {stage for stage, value in self.values.items() if value in found}
+
+    def stages(self) -> dict[Stage, str]:
+        return {one.stage: one.id for one in self.calm.describe(self.name) if one.stage is not Stage.RETIRED}
+
+
+@pytest.fixture(params=["team/api-key", "team/config#api_key"], ids=["alone", "packed"])
+def scene(engine: Engine, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(opening, "BACKOFF_SECONDS", 0.0)
+    with (
+        CuttingProxy("127.0.0.1", engine.server.port) as proxy,
+        engine.open(proxy=proxy) as cut,
+        engine.open() as calm,
+    ):
+        yield Scene(engine, proxy, cut, calm, SecretName(request.param))
+
+
+def cut_everywhere(
+    scene: Scene,
+    when: Cut,
+    call: Callable[[], object],
+    *,
+    meanwhile: Callable[[], None],
+    afterwards: Callable[[], None],
+) -> None:
+    """Cut each request of ``call`` once, and check what holds while the server is away, and after the second try."""
+    proxy = scene.proxy
+    for number in range(1, REQUESTS_MAX):
+        scene.calm.delete(scene.name)
+        scene.values.clear()
+        scene.prepare()
+        proxy.mend()
+        proxy.cut(number, when)
+        with suppress(StoreUnavailableError):
+            call()
+            assert not proxy.has_cut, "a request was cut, and the verb did not say so"
+        was_cut = proxy.has_cut
+        proxy.mend()
+        meanwhile()
+        if not was_cut:
+            afterwards()
+            assert number > 3, "the verb made next to no requests"
+            return
+        call()
+        afterwards()
+    raise AssertionError(f"the verb made more than {REQUESTS_MAX} requests")
+
+
+WHEN = pytest.mark.parametrize("when", Cut)
+
+
+@WHEN
+def test_promote(scene: Scene, when: Cut) -> None:
+    def meanwhile() -> None:
+        seen = scene.plain()
+        assert seen in (scene.values["current"], scene.values["pending"])
+        reading = scene.calm.read(scene.name)
+        expected = "current" if seen == scene.values["current"] else "pending"
+        assert reading.value.matches(scene.values[expected])
+        assert reading.version.id == scene.versions[expected].id
+        assert scene.stages()[Stage.CURRENT] == scene.versions[expected].id
+
+    def afterwards() -> None:
+        assert scene.plain() == scene.values["pending"]
+        assert scene.stages() == {
+            Stage.CURRENT: scene.versions["pending"].id,
+            Stage.PREVIOUS: scene.versions["current"].id,
+        }
+        assert scene.calm.read(scene.name, stage=Stage.PREVIOUS).value.matches(scene.values["current"])
+        assert scene.readable() == {"pending", "current"}
+
+    cut_everywhere(
+        scene,
+        when,
+        lambda: scene.cut.promote(
+            scene.name, scene.versions["pending"].id, expect_current=scene.versions["current"].id
+        ),
+        meanwhile=meanwhile,
+        afterwards=afterwards,
+    )
+
+
+@WHEN
+def test_rolling_back(scene: Scene, when: Cut) -> None:
+    def meanwhile() -> None:
+        assert scene.plain() in (scene.values["current"], scene.values["previous"])
+
+    def afterwards() -> None:
+        assert scene.plain() == scene.values["previous"]
+        assert scene.stages() == {
+            Stage.CURRENT: scene.versions["previous"].id,
+            Stage.PREVIOUS: scene.versions["current"].id,
+            Stage.PENDING: scene.versions["pending"].id,
+        }
+        for stage, value in ((Stage.PREVIOUS, "current"), (Stage.PENDING, "pending")):
+            assert scene.calm.read(scene.name, stage=stage).value.matches(scene.values[value])
+
+    cut_everywhere(
+        scene,
+        when,
+        lambda: scene.cut.promote(
+            scene.name, scene.versions["previous"].id, expect_current=scene.versions["current"].id
+        ),
+        meanwhile=meanwhile,
+        afterwards=afterwards,
+    )
+
+
+@WHEN
+@pytest.mark.parametrize("stage", ["pending", "previous"])
+def test_retire(scene: Scene, when: Cut, stage: str) -> None:
+    def meanwhile() -> None:
+        assert scene.plain() == scene.values["current"]
+
+    def afterwards() -> None:
+        assert scene.readable() == {"previous", "current", "pending"} - {stage}
+        assert Stage(stage) not in scene.stages()
+
+    cut_everywhere(
+        scene,
+        when,
+        lambda: scene.cut.retire(scene.name, scene.versions[stage].id),
+        meanwhile=meanwhile,
+        afterwards=afterwards,
+    )
+
+
+@WHEN
+def test_stage(scene: Scene, when: Cut) -> None:
+    later = canary("later")
+
+    def call() -> SecretVersion:
+        if Stage.PENDING in scene.stages() and scene.stages()[Stage.PENDING] == scene.versions["pending"].id:
+            scene.calm.retire(scene.name, scene.versions["pending"].id)
+        return scene.cut.stage(scene.name, SecretValue(later), "later")
+
+    def meanwhile() -> None:
+        assert scene.plain() == scene.values["current"]
+
+    def afterwards() -> None:
+        assert scene.calm.read(scene.name, stage=Stage.PENDING).value.matches(later)
+        assert len(scene.calm.describe(scene.name)) == 4
+        assert scene.plain() == scene.values["current"]
+
+    cut_everywhere(scene, when, call, meanwhile=meanwhile, afterwards=afterwards)
+
+
+@WHEN
+def test_delete(scene: Scene, when: Cut) -> None:
+    def meanwhile() -> None:
+        assert scene.plain() in (scene.values["current"], None)
+
+    def afterwards() -> None:
+        assert scene.readable() == set()
+        assert [*scene.calm.list()] == []
+        with pytest.raises(SecretNotFoundError) as caught:
+            scene.calm.read(scene.name)
+        assert not isinstance(caught.value, VersionNotFoundError)
+
+    cut_everywhere(scene, when, lambda: scene.cut.delete(scene.name), meanwhile=meanwhile, afterwards=afterwards)
+
+
+@WHEN
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda scene: scene.cut.read(scene.name, stage=Stage.PREVIOUS).value,
+        lambda scene: scene.cut.read(scene.name, version=scene.versions["pending"].id).value,
+        lambda scene: [one.value for one in scene.cut.read_many([scene.name])],
+        lambda scene: scene.cut.describe(scene.name),
+        lambda scene: [*scene.cut.list()],
+    ],
+    ids=["previous", "by version", "many", "describe", "list"],
+)
+def test_reading(scene: Scene, when: Cut, verb: Callable[[Scene], object]) -> None:
+    scene.prepare()
+    proxy = scene.proxy
+    expected = verb(scene)
+    proxy.mend()
+    assert verb(scene) == expected
+    for number in range(1, len(proxy.requests) + 1):
+        proxy.mend()
+        proxy.cut(number, when)
+        with pytest.raises(StoreUnavailableError):
+            verb(scene)
+        proxy.mend()
+        assert verb(scene) == expected
+
+
+def test_a_connection_that_breaks_once_is_not_noticed(scene: Scene) -> None:
+    scene.prepare()
+    proxy = scene.proxy
+    for when in Cut:
+        for number in range(1, 4):
+            proxy.mend()
+            proxy.cut(number, when, stay_down=False)
+            retired = scene.cut.retire(scene.name, scene.versions["pending"].id)
+            assert (retired.stage, proxy.has_cut) == (Stage.RETIRED, True)
+
+
+def requests_of_promoting(scene: Scene) -> list[str]:
+    """Return the requests that promoting a secret like the scene's makes, with its path for ``HERE``."""
+    name = SecretName(str(scene.name).replace("team/", "dry/"))
+    put(scene.calm, name)
+    pending = scene.calm.stage(name, SecretValue(canary()), "next")
+    proxy = scene.proxy
+    scene.cut.describe(name)  # Logs in, which is a request too.
+    proxy.mend()
+    scene.cut.promote(name, pending.id, expect_current=scene.calm.read(name).version.id)
+    found = [
+        one.replace(f"/v1/{scene.engine.mount}/", "").replace(f"vantage/{name.path}", "HERE") for one in proxy.requests
+    ]
+    proxy.mend()
+    return found
+
+
+def test_whoever_comes_next_finishes_a_promotion_that_was_decided_elsewhere(scene: Scene) -> None:
+    ledger = "POST data/HERE--fields" if scene.name.field else "POST data/HERE--pending"
+    decided = requests_of_promoting(scene).index(ledger)
+    scene.prepare()
+    pending, current = scene.versions["pending"].id, scene.versions["current"].id
+    proxy = scene.proxy
+    proxy.cut(decided + 1, Cut.AFTER)
+    with pytest.raises(StoreUnavailableError):
+        scene.cut.promote(scene.name, pending, expect_current=current)
+    assert scene.plain() == scene.values["current"]
+    staged = scene.calm.stage(scene.name, SecretValue(canary()), "after")
+    assert scene.plain() == scene.values["pending"]
+    assert scene.stages() == {Stage.PENDING: staged.id, Stage.CURRENT: pending, Stage.PREVIOUS: current}
+
+
+def test_a_promotion_that_somebody_else_s_write_overtook_is_begun_anew_or_refused_and_loses_nothing(
+    scene: Scene,
+) -> None:
+    shown = requests_of_promoting(scene).index("PATCH data/HERE" if scene.name.field else "POST data/HERE")
+    scene.prepare()
+    pending, current = scene.versions["pending"].id, scene.versions["current"].id
+    proxy = scene.proxy
+    proxy.cut(shown + 1, Cut.BEFORE)
+    with pytest.raises(StoreUnavailableError):
+        scene.cut.promote(scene.name, pending, expect_current=current)
+    proxy.mend()
+    theirs = canary()
+    if scene.name.field:  # Somebody wrote another key of the same path: ours is not concerned.
+        plain_write(scene.engine, scene.name.path, {"region": theirs, "api_key": scene.values["current"]})
+        assert scene.cut.promote(scene.name, pending, expect_current=current).stage is Stage.CURRENT
+        assert scene.plain() == scene.values["pending"]
+        assert scene.engine.plain_read(scene.name.path)["region"] == theirs
+        return
+    plain_write(scene.engine, scene.name.path, {"value": theirs})
+    with pytest.raises(VersionConflictError):
+        scene.cut.promote(scene.name, pending, expect_current=current)
+    reading = scene.cut.read(scene.name)
+    assert reading.value.matches(theirs)
+    assert scene.cut.read(scene.name, stage=Stage.PENDING).value.matches(scene.values["pending"])
+    assert scene.cut.promote(scene.name, pending, expect_current=reading.version.id).stage is Stage.CURRENT
+    assert scene.plain() == scene.values["pending"]
