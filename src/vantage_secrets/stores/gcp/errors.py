@@ -57,6 +57,7 @@ def translated(failure: BaseException, what: str, *, under_etag: bool = False) -
         what: What was tried, such as ``reading 'vantage/api-key'``.
         under_etag: Whether an etag was sent: only then a condition that does not hold means another writer.
     """
+    failure = getattr(failure, "cause", None) or failure  # A RetryError has the last answer as its cause.
     code = _code(failure)
     state = _STATE.search(str(failure))
     if _is_login(failure, code):

@@ -83,11 +83,11 @@ class Promotion:
     def _step(self) -> Record | None:
         """Go as far as one reading of the secret allows; return it when the version is current."""
         record = self._writer.record(self._name)
-        row = record.row(self._version)
         lock = record.lock
         if lock is None:
             if self._added is not None:
                 record = self._superseded(record, *self._added)
+            row = record.row(self._version)
             if record.stage_of(row) is Stage.CURRENT:
                 return record
             self._check(record, row)
