@@ -104,11 +104,11 @@ def disable(vault: KeyVault, record: Record, now: datetime, *, retired: bool) ->
 
 def settle(vault: KeyVault, history: History, now: datetime) -> None:
     """Disable what is retired, or kept elsewhere, and still enabled: the end of a promotion, whoever began it."""
-    left = list(history.left_over())
     current = history.current
-    if current and any(one in history.main and one.created_at >= current.created_at for one, _retired in left):
+    # Of versions of one second only the vault knows the order; one of another id may have come behind the current.
+    if current and any(one.id != current.id and one.created_at >= current.created_at for one in history.main):
         restore_newest(vault, history)
-    for record, retired in left:
+    for record, retired in history.left_over():
         disable(vault, record, now, retired=retired)
 
 
