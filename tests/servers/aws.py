@@ -44,7 +44,9 @@ class MotoServer:
         self.post("/moto-api/reset-auth", b"0" if from_now_on else b"inf")
 
     def post(self, path: str, data: bytes = b"") -> None:
-        urllib.request.urlopen(urllib.request.Request(self.address + path, data=data, method="POST")).close()
+        headers = {"Content-Type": "text/plain"}  # What comes as a form is empty when moto looks at it.
+        request = urllib.request.Request(self.address + path, data=data, headers=headers, method="POST")
+        urllib.request.urlopen(request).close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ function go.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from typing import Any
@@ -112,6 +113,15 @@ def check_action_permitted(self: access_control.IAMRequestBase, resource: str) -
     _check_action_permitted(self, resource)
 
 
+def match(pattern: str, value: str) -> re.Match[str] | None:
+    """Match a policy's wildcards.
+
+    moto takes ``?`` as a regular expression does. IAM user guide, ``Resource``: "an asterisk represents any
+    combination of characters and a question mark represents any single character".
+    """
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value)
+
+
 def restore_secret(self: models.SecretsManagerBackend, secret_id: str) -> tuple[str, str]:
     """Restore, unless there is no such secret; moto's own, with the lock."""
     with _LOCK:
@@ -175,6 +185,7 @@ def correct_moto() -> None:
     models.FakeSecret._form_version_ids_to_stages = form_version_ids_to_stages
     responses.SecretsManagerResponse.batch_get_secret_value = batch_errors_of
     access_control.IAMRequestBase.check_action_permitted = check_action_permitted
+    access_control.IAMPolicyStatement._match = staticmethod(match)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def _assuming(source: Any, role_arn: str) -> Any:
                 role_arn=role_arn,
                 extra_args={"RoleSessionName": "vantage-secrets"},
             )
-            return credentials.DeferredRefreshableCredentials(self.METHOD, fetcher.fetch_credentials)
+            return credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
 
     session = botocore.session.Session()
     session.register_component("credential_provider", credentials.CredentialResolver([AssumedRole()]))
