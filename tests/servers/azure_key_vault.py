@@ -97,6 +97,7 @@ class FakeKeyVault:
         retry_after: What 429 says in ``Retry-After``, whole seconds.
         latency: How long every answer is held back, seconds.
         slow_deletes: How many looks at a secret that was just deleted, or is just purged, find it still under way.
+        challenge_resource: What a challenge asks a token for, in place of the vault's parent domain.
         before: Called with ``METHOD /path`` before each request is handled, outside any lock.
     """
 
@@ -107,6 +108,7 @@ class FakeKeyVault:
         self.roles: dict[str, dict[str, frozenset[str]]] = {"officer": {"": ALL_ACTIONS}}
         self.expired: set[str] = set()
         self.throttled, self.retry_after, self.latency, self.slow_deletes = 0, 1, 0.0, 0
+        self.challenge_resource = ""
         self.before: Callable[[str], object] | None = None
         self.secrets: dict[str, Secret] = {}
         self.deleted: dict[str, tuple[Secret, int]] = {}
@@ -141,7 +143,7 @@ class FakeKeyVault:
             self.roles = {"officer": {"": ALL_ACTIONS}}
             self.purge_protection = self.outage = False
             self.throttled, self.retry_after, self.latency, self.slow_deletes = 0, 1, 0.0, 0
-            self.before = None
+            self.challenge_resource, self.before = "", None
 
     def allow(self, principal: str, *actions: str, secret: str = "") -> None:
         """Assign ``actions`` to ``principal``, on one secret or on the whole vault, in place of those before."""
@@ -179,7 +181,7 @@ class FakeKeyVault:
         if token in self.roles and token not in self.expired:
             return token
         # The SDK insists that the resource is a parent domain of the vault; of 127.0.0.1:PORT that is 0.0.1:PORT.
-        resource = "https://" + urlsplit(base).netloc.partition(".")[2]
+        resource = self.challenge_resource or "https://" + urlsplit(base).netloc.partition(".")[2]
         challenge = f'Bearer authorization="https://login.microsoftonline.com/{"0" * 32}", resource="{resource}"'
         message = "AKV10000: Request is missing a Bearer or PoP token."
         if token:

@@ -54,6 +54,9 @@ def open_azure(
             f"The Azure store has no option '{unknown[0]}'.", hint=f"Use one of: {', '.join(sorted(_OPTIONS))}."
         )
     vault_url = _checked(options["vault_url"]) if "vault_url" in options else vault_url_in(url)
+    seconds = parse_duration(options.get("timeout", _TIMEOUT)).total_seconds()
+    if not seconds:
+        raise InvalidInputError("The option 'timeout' leaves no time for an answer.", hint="Set it to 1s or more.")
     try:
         from vantage_secrets.stores.azure.vault import KeyVault
     except ModuleNotFoundError as exc:
@@ -61,7 +64,7 @@ def open_azure(
     vault = KeyVault(
         vault_url,
         credential or _default_credential(),
-        seconds=parse_duration(options.get("timeout", _TIMEOUT)).total_seconds() or 1.0,
+        seconds=seconds,
         ca_file=options.get("ca_file"),
         verify_challenge_resource=_is_true(options.get("verify_challenge_resource", "true")),
     )
