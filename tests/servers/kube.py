@@ -8,14 +8,17 @@ from __future__ import annotations
 import base64
 import itertools
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-from kubernetes import client, config
-
 from vantage_secrets.stores.kubernetes import KubernetesStore, open_kubernetes
 from vantage_secrets.stores.kubernetes.place import Place
+
+# The client's own annotations refuse the plain documents that its methods take, and PyYAML comes without any.
+client: Any = import_module("kubernetes.client")
+config: Any = import_module("kubernetes.config")
+yaml: Any = import_module("yaml")
 
 _ROOT = Path(__file__).parents[2]
 
@@ -71,7 +74,7 @@ class KubeServer:
         self._process.communicate()
         self._process = None
 
-    def admin(self) -> client.ApiClient:
+    def admin(self) -> Any:
         """Return the vendor's own client, as the cluster's administrator; the caller closes it."""
         return config.new_client_from_config(str(self.kubeconfig))
 
