@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent import futures
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.servers.certificate import Certificate
 from tests.servers.cutting_proxy import Cut, CuttingProxy
 
 
@@ -185,10 +181,8 @@ def test_a_server_that_is_away_ends_the_connection() -> None:
 
 
 def test_it_reads_inside_tls_on_both_sides(tmp_path: Path, server: _Server) -> None:
-    certificate = _certificate(tmp_path)
-    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    accepting.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate))
+    certificate = Certificate.make(tmp_path)
+    accepting, trusting = certificate.server_context(), certificate.client_context()
     with (
         CuttingProxy(*server.server_address, accept_tls=accepting) as inner,
         CuttingProxy("127.0.0.1", inner.port, accept_tls=accepting, connect_tls=trusting) as outer,
@@ -201,31 +195,6 @@ def test_it_reads_inside_tls_on_both_sides(tmp_path: Path, server: _Server) -> N
             _ask(connection, "/two")
         assert server.seen == ["/one", "/two"]
         connection.close()
-
-
-def _certificate(folder: Path) -> Path:
-    """Return a file with a fresh key and a certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + certificate.public_bytes(serialization.Encoding.PEM)
-    path = folder / "certificate.pem"
-    path.write_bytes(pem)
-    return path
 
 
 @pytest.fixture

@@ -195,9 +195,11 @@ class Connection:
 
     def health(self) -> dict[str, Any]:
         """Return what the server tells of itself to anybody, sealed or not."""
+        adapter = type(self._client.adapter).from_adapter(self._client.adapter)
+        adapter.token = adapter.namespace = None  # The server has no namespace, and nobody must be logged in.
         query = {"standbycode": "200", "perfstandbycode": "200", "sealedcode": "200", "uninitcode": "200"}
         self._require_open()
-        answer = attempt(lambda: self._client.adapter.get("/v1/sys/health", params=query))
+        answer = attempt(lambda: adapter.get("/v1/sys/health", params=query))
         if isinstance(answer, Failure):
             raise as_error(answer, address=self.address, doing="tell about itself")
         return dict(answer)
