@@ -204,6 +204,7 @@ class FakeKeyVault:
     def _route(self, method: str, path: list[str]) -> tuple[Callable[..., dict[str, Any] | None], str, str]:
         """Return what handles the request, the data action that it needs, and the secret's name."""
         collection, name, rest = (*path, "", "", "")[:3]
+        found: tuple[Callable[..., dict[str, Any] | None], str] | None
         if collection == "secrets" and name:
             found = {
                 "PUT": (self._set, "setSecret"),
@@ -223,10 +224,9 @@ class FakeKeyVault:
         if found is None:
             raise RefusalError(404, "NotFound", "The request URI names no resource of this service.")
         handle, action = found
-        call: Callable[..., dict[str, Any] | None] = handle
         if name:
-            return lambda *rest_of_call: call(name, rest, *rest_of_call), action, name
-        return call, action, ""
+            return lambda *others: handle(name, rest, *others), action, name
+        return handle, action, ""
 
     # reading
 
@@ -441,12 +441,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(folder: str) -> None:
-    """Serve in a process of its own until standard input ends; print the port; take ``latency SECONDS``."""
+    """Serve in a process of its own until standard input ends, with the certificate in ``folder``; print the port.
+
+    Each line of input is a latency in seconds, and is answered by how many requests came since the last one.
+    """
     with FakeKeyVault(Certificate.load(folder)) as vault:
         print(vault.port, flush=True)
         for line in sys.stdin:
-            vault.latency = float(line.removeprefix("latency "))
-            print("done", flush=True)
+            vault.latency = float(line)
+            print(len(vault.requests), flush=True)
+            vault.requests.clear()
 
 
 if __name__ == "__main__":
