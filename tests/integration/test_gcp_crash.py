@@ -13,7 +13,7 @@ from grpc import StatusCode
 
 from tests.canary import canary
 from tests.servers.cutting_proxy import Cut, CuttingProxy
-from tests.servers.google_clients import full_name, open_as, open_at
+from tests.servers.google_clients import NAME, full_name, make_current, open_as, open_at
 from tests.servers.google_secret_manager import FakeSecretManager
 from vantage_secrets.errors import (
     SecretNotFoundError,
@@ -21,14 +21,13 @@ from vantage_secrets.errors import (
     VersionConflictError,
     VersionRetiredError,
 )
-from vantage_secrets.secret import SecretName, SecretValue, SecretVersion, Stage
+from vantage_secrets.secret import SecretValue, Stage
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.gcp import GoogleStore
 from vantage_secrets.testing import FakeClock
 
 pytest_plugins = ("tests.servers.google_fixtures",)
 
-NAME = SecretName("vantage/api-key")
 REQUESTS_MAX = 15
 
 
@@ -76,15 +75,6 @@ def cut_store(google_proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr("vantage_secrets.stores.gcp.promoting._POLITE_TRIES", 1)
     with open_at(google_proxy.address) as store:
         yield store
-
-
-def make_current(store: Store, value: str, token: str) -> SecretVersion:
-    pending = store.stage(NAME, SecretValue(value), token)
-    try:
-        expected = store.read(NAME).version.id
-    except SecretNotFoundError:
-        expected = None
-    return store.promote(NAME, pending.id, expect_current=expected)
 
 
 def stages(store: Store) -> dict[Stage, str]:
@@ -152,7 +142,7 @@ def test_stage_cut_at_any_request_shows_nobody_the_value_and_is_finished_by_the_
     def prepare() -> None:
         google.reset()
         values[:] = canary(), canary()
-        make_current(google_store, values[0], "first")
+        make_current(google_store, values[0])
 
     def between() -> None:
         assert plain.latest() == values[0]
@@ -200,7 +190,7 @@ def test_promote_cut_at_any_request_always_leaves_a_value_that_opens_and_is_fini
     def prepare() -> None:
         google.reset()
         values[:] = [canary() for _ in range(3)]
-        ids[:] = [make_current(google_store, value, value[-20:]).id for value in values[:2]]
+        ids[:] = [make_current(google_store, value).id for value in values[:2]]
         ids.append(google_store.stage(NAME, SecretValue(values[2]), "third").id)
 
     def between() -> None:
@@ -218,7 +208,7 @@ def test_promote_cut_at_any_request_always_leaves_a_value_that_opens_and_is_fini
         assert set(plain.payloads()) == set(values[1:])
         assert plain.payloads("--pending") == []
 
-    assert cutter.run(prepare, verb, between, after) == 8
+    assert cutter.run(prepare, verb, between, after) == 9
 
 
 def test_a_roll_back_cut_at_any_request_is_finished_by_the_next_call(
@@ -230,7 +220,7 @@ def test_a_roll_back_cut_at_any_request_is_finished_by_the_next_call(
     def prepare() -> None:
         google.reset()
         values[:] = canary(), canary()
-        ids[:] = [make_current(google_store, value, value[-20:]).id for value in values]
+        ids[:] = [make_current(google_store, value).id for value in values]
 
     def between() -> None:
         assert plain.latest() in values
@@ -246,7 +236,7 @@ def test_a_roll_back_cut_at_any_request_is_finished_by_the_next_call(
         google_store.retire(NAME, ids[0])
         assert set(plain.payloads()) == {values[1]}
 
-    assert cutter.run(prepare, verb, between, after) == 6
+    assert cutter.run(prepare, verb, between, after) == 7
 
 
 def test_retire_cut_at_any_request_never_calls_retired_what_can_be_read_and_is_finished_by_the_next_call(
@@ -258,7 +248,7 @@ def test_retire_cut_at_any_request_never_calls_retired_what_can_be_read_and_is_f
     def prepare() -> None:
         google.reset()
         values[:] = canary(), canary()
-        ids[:] = [make_current(google_store, value, value[-20:]).id for value in values]
+        ids[:] = [make_current(google_store, value).id for value in values]
 
     def between() -> None:
         assert plain.latest() == values[1]
@@ -281,7 +271,7 @@ def test_delete_cut_at_any_request_is_finished_by_the_next_call(
 ) -> None:
     def prepare() -> None:
         google.reset()
-        make_current(google_store, canary(), "first")
+        make_current(google_store, canary())
         google_store.stage(NAME, SecretValue(canary()), "second")
 
     def verb(store: Store) -> object:
@@ -297,7 +287,7 @@ def test_delete_cut_at_any_request_is_finished_by_the_next_call(
 def test_what_a_killed_stage_left_beside_the_secret_is_destroyed_by_the_next(
     google_store: GoogleStore, google_proxy: CuttingProxy, cut_store: GoogleStore, plain: Plain
 ) -> None:
-    make_current(google_store, canary(), "first")
+    make_current(google_store, canary())
     google_proxy.cut(3, Cut.BEFORE)
     with pytest.raises(StoreUnavailableError):
         cut_store.stage(NAME, SecretValue(canary()), "second")
@@ -316,8 +306,8 @@ def test_of_two_promoters_only_the_winner_ever_writes_a_value(
 ) -> None:
     google.etag_code = code
     values = [canary() for _ in range(3)]
-    first = make_current(google_store, values[0], "first")
-    second = make_current(google_store, values[1], "second")
+    first = make_current(google_store, values[0])
+    second = make_current(google_store, values[1])
     pending = google_store.stage(NAME, SecretValue(values[2]), "third")
     added = google.calls["AddSecretVersion"]
     outcomes = _race(
@@ -364,7 +354,7 @@ def test_a_promotion_that_another_run_finished_moves_current_to_what_it_wrote_it
     assert plain.payloads() == [value, value]
     assert plain.latest() == plain.read("current") == value
     assert google_store.read(NAME).version == google_store.describe(NAME)[0]
-    make_current(google_store, canary(), "second")
+    make_current(google_store, canary())
     google_store.retire(NAME, pending.id)
     assert value not in plain.payloads()
 
@@ -382,7 +372,7 @@ def test_a_promotion_that_wakes_when_another_value_is_current_leaves_that_value_
     assert came.wait(60)
     with open_at(google.address) as other:
         other.promote(NAME, pending.id, expect_current=None)
-        newer = make_current(other, values[1], "second")
+        newer = make_current(other, values[1])
     let_go.set()
     slow.join()
     assert [type(outcome) for outcome in outcomes] == [VersionConflictError]
@@ -396,9 +386,9 @@ def test_what_a_killed_promotion_wrote_too_late_is_taken_for_its_version_s(
     google_store: GoogleStore, owner: SecretManagerServiceClient, plain: Plain
 ) -> None:
     values = canary(), canary()
-    first = make_current(google_store, values[0], "first")
+    first = make_current(google_store, values[0])
     owner.add_secret_version(parent=full_name(NAME), payload={"data": values[0].encode()})
-    make_current(google_store, values[1], "second")
+    make_current(google_store, values[1])
     google_store.retire(NAME, first.id)
     assert plain.payloads() == [values[1]]
 
@@ -409,8 +399,8 @@ def test_another_promotion_finishes_a_killed_one_only_when_that_is_a_minute_old(
     clock = FakeClock(datetime(2031, 5, 1, tzinfo=UTC))
     values = [canary() for _ in range(3)]
     with open_as(google.address, None, clock=clock) as store, open_as(google_proxy.address, None, clock=clock) as cut:
-        first = make_current(store, values[0], "first")
-        second = make_current(store, values[1], "second")
+        first = make_current(store, values[0])
+        second = make_current(store, values[1])
         pending = store.stage(NAME, SecretValue(values[2]), "third")
         google_proxy.cut(6, Cut.BEFORE)  # The aliases have not moved, and the value is written.
         with pytest.raises(StoreUnavailableError):
@@ -436,7 +426,7 @@ def test_a_promotion_whose_value_was_destroyed_meanwhile_is_called_off(
     plain: Plain,
 ) -> None:
     values = canary(), canary()
-    first = make_current(google_store, values[0], "first")
+    first = make_current(google_store, values[0])
     pending = google_store.stage(NAME, SecretValue(values[1]), "second")
     google_proxy.cut(3, Cut.AFTER)  # It is written that a promotion is under way, and no more.
     with pytest.raises(StoreUnavailableError):
@@ -445,7 +435,7 @@ def test_a_promotion_whose_value_was_destroyed_meanwhile_is_called_off(
     with pytest.raises(VersionRetiredError, match="by somebody else"):
         google_store.promote(NAME, pending.id, expect_current=first.id)
     google_store.retire(NAME, pending.id)
-    make_current(google_store, values[0] + "-again", "third")
+    make_current(google_store, values[0] + "-again")
     assert plain.read("previous") == values[0]
 
 

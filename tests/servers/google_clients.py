@@ -10,12 +10,15 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 
 from tests.servers.google_secret_manager import PROJECT
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.secret import SecretName, Spelling
+from vantage_secrets.secret import SecretName, SecretVersion, Spelling
+from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.gcp import GoogleStore, open_gcp
 from vantage_secrets.stores.gcp.opening import connect
 from vantage_secrets.stores.gcp.place import Place
+from vantage_secrets.testing import store_steps
 
 PREFIX = "team-a"
+NAME = SecretName("vantage/api-key")
 AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}
 
 
@@ -58,3 +61,13 @@ def secret_id(name: SecretName) -> str:
 def full_name(name: SecretName) -> str:
     """Return the full name that Google has for ``name``."""
     return f"projects/{PROJECT}/secrets/{secret_id(name)}"
+
+
+def make_current(store: Store, content: Any, name: SecretName = NAME) -> SecretVersion:
+    """Stage and promote a value, as a rotation does."""
+    return store_steps.make_current(store, name, content)
+
+
+def change(client: SecretManagerServiceClient, path: str, value: Any) -> None:
+    """Change one field of the secret with the vendor's bare client."""
+    client.update_secret(secret={"name": full_name(NAME), path: value}, update_mask={"paths": [path]})

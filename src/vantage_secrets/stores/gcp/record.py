@@ -213,7 +213,6 @@ class Record:
         aliases = {**self.aliases, CURRENT_ALIAS: numbers[-1]}
         aliases.pop(PREVIOUS_ALIAS, None)
         if current is not None:
-            rows.append(replace(current, pending=0))  # Its copy beside went with its own promotion.
             aliases[PREVIOUS_ALIAS] = self.aliases[CURRENT_ALIAS]
         return self.with_rows(rows, aliases=aliases, lock=None)
 

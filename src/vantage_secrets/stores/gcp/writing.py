@@ -129,7 +129,7 @@ class Writer:
             except ChangedMeanwhileError:
                 self.calls.destroy(beside, number, f"undoing a write of '{name}'")
                 raise
-            self.sweep(record)
+            self._sweep(name, number)
             return record.version(row)
 
         return self.until_unchanged(name, attempt)
@@ -175,22 +175,24 @@ class Writer:
             return beside
         return self.calls.delete(self.place.secret(name), f"deleting '{name}'") and had_versions
 
-    def sweep(self, record: Record) -> None:
-        """Destroy every value beside a secret but the pending one."""
-        beside = self.place.pending(record.name)
-        pending = record.in_stage(Stage.PENDING)
-        what = f"tidying beside '{record.name}'"
-        for number, state in self.calls.newest(beside, what, _SWEPT_COUNT):
-            if state != "DESTROYED" and (pending is None or number != pending.pending):
-                self.calls.destroy(beside, number, what)
-
     def tidy(self, record: Record) -> None:
-        """Destroy what nobody may read any more: payloads of retired versions, and the copy beside of current ones."""
+        """Destroy what nobody may read any more: retired versions, and the copy beside of the current one."""
         for row in record.rows:
             if row.retired:
                 self._destroy(record.name, row)
-            elif row.pending and row.numbers:
-                self.calls.destroy(self.place.pending(record.name), row.pending, f"tidying beside '{record.name}'")
+            elif row.pending and record.stage_of(row) is Stage.CURRENT:
+                self._destroy(record.name, replace(row, numbers=()))
+
+    def _sweep(self, name: SecretName, number: int) -> None:
+        """Destroy every value beside a secret that is older than ``number``: what killed runs left there.
+
+        Only for whoever made ``number`` the pending one just now: another run that had put an older value there, and
+        not yet written its row, fails at that and puts it there again.
+        """
+        beside, what = self.place.pending(name), f"tidying beside '{name}'"
+        for found in self.calls.newest(beside, what, _SWEPT_COUNT):
+            if found.number < number and found.state != "DESTROYED":
+                self.calls.destroy(beside, found.number, what)
 
     def until_unchanged(self, name: SecretName, attempt: Callable[[], _T]) -> _T:
         """Return what ``attempt`` returns, called anew as long as somebody else writes in between.
