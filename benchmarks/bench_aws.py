@@ -1,4 +1,4 @@
-"""The AWS store beside the bare SDK, at moto's server: a read, a hundred reads, and the status of a thousand secrets."""
+"""The AWS store beside the bare SDK, at moto's server: a read, a hundred reads, and the status of a thousand."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.table import BenchRow
 from tests.servers.aws import CREDENTIALS, PREFIX, MotoServer, open_store, plain_client, running_moto
 from tests.servers.cutting_proxy import CuttingProxy
+
+from benchmarks.table import BenchRow
 from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.status import status_of
 from vantage_secrets.secret import SecretName

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -216,6 +217,7 @@ class Answers:
         self.given: list[tuple[int, str]] = []
         self.request_count = 0
         self.marker = canary("body")
+        self.words = "about"
 
 
 @contextmanager
@@ -225,7 +227,7 @@ def answering(answers: Answers) -> Iterator[str]:
             self.rfile.read(int(self.headers["Content-Length"]))
             status, code = answers.given[min(answers.request_count, len(answers.given) - 1)]
             answers.request_count += 1
-            body = json.dumps({"__type": code, "Message": f"about {answers.marker}"}).encode()
+            body = json.dumps({"__type": code, "Message": f"{answers.words} {answers.marker}"}).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(body)))
@@ -302,6 +304,40 @@ def test_a_key_that_was_disabled_is_a_refusal_and_no_old_value(
         with open_store(address) as store, pytest.raises(StoreAccessDeniedError, match="KMS key") as caught:
             store.read(NAME)
     assert "kms:Decrypt" in caught.value.hint
+
+
+def test_a_key_that_may_not_be_used_is_told_from_a_secret_that_may_not_be_read(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    answers = Answers()
+    answers.given = [(400, "AccessDeniedException")]
+    answers.words = "Access to KMS is not allowed."
+    with answering(answers) as address:
+        use_login(monkeypatch, address)
+        with open_store(address) as store, pytest.raises(StoreAccessDeniedError, match="KMS key") as caught:
+            store.read(NAME)
+    assert "kms:Decrypt" in caught.value.hint
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_answer_that_is_not_of_aws_is_an_outage_and_no_absence(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float], verb: str
+) -> None:
+    answers = Answers()
+    answers.given = [(200, "LoginPageOfAHotel")]
+    with answering(answers) as address:
+        use_login(monkeypatch, address)
+        with open_store(address) as store, pytest.raises(StoreUnavailableError, match="not AWS"):
+            VERBS[verb](store)
+
+
+def test_a_server_that_never_answers_is_an_outage(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        use_login(monkeypatch, address)
+        with open_store(address, timeout="5s") as store, pytest.raises(StoreUnavailableError, match="ReadTimeout"):
+            store.read(NAME)
+    assert len(pauses) == 2
 
 
 def test_throttling_is_waited_out_with_jitter_three_times_in_all_and_then_said_to_be_busy(

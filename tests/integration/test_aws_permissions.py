@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.canary import canary
-from tests.servers.aws import PREFIX, REGION, ROOT, MotoServer, open_store, use_login
+from tests.servers.aws import PREFIX, REGION, ROOT, MotoServer, open_store, plain_client, use_login
 from tests.servers.aws_fixtures import Plain, aws, empty_moto, moto  # noqa: F401
 from vantage_secrets.errors import StoreAccessDeniedError
 from vantage_secrets.secret import SecretName, SecretValue, Stage
@@ -54,10 +54,7 @@ class People:
     """Who there is at the emulator's IAM."""
 
     def __init__(self, server: MotoServer) -> None:
-        import boto3
-
-        self._server = server
-        self._iam = boto3.client("iam", region_name=REGION, endpoint_url=server.address)
+        self._iam = plain_client(server.address, "iam")
         self._count = 0
 
     def login(self, document: Mapping[str, Any]) -> dict[str, str]:

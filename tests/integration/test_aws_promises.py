@@ -24,6 +24,7 @@ from vantage_secrets.errors import (
 )
 from vantage_secrets.secret import SecretName, SecretValue, Stage
 from vantage_secrets.stores.aws import AwsStore
+from vantage_secrets.stores.aws.marks import created_label, version_id
 from vantage_secrets.testing.store_steps import make_current, race, same
 
 # ruff: noqa: F811
@@ -151,6 +152,32 @@ def test_a_first_version_that_is_promoted_from_two_sides_is_promoted_once(
         results = race(*calls)
     assert {getattr(result, "id", result) for result in results} == {pending.id}
     assert [one.stage for one in store.describe(NAME)] == [Stage.CURRENT]
+
+
+def test_a_version_whose_writer_died_before_it_was_pending_is_in_nobodys_way_and_given_up_after_an_hour(
+    store: AwsStore, aws: Plain
+) -> None:
+    make_current(store, NAME, canary())
+    salt = next(tag["Value"] for tag in aws.call("describe_secret", NAME)["Tags"] if tag["Key"].endswith(":salt"))
+    drafts = {token: version_id(salt, str(NAME), token) for token in ("old", "new")}
+    contents = {token: canary() for token in drafts}
+    for token, hours in (("old", 2), ("new", 0)):
+        label = created_label(drafts[token], datetime.now(UTC) - timedelta(hours=hours), "text")
+        aws.call(
+            "put_secret_value",
+            NAME,
+            SecretString=contents[token],
+            ClientRequestToken=drafts[token],
+            VersionStages=[label],
+        )
+    assert [one.stage for one in store.describe(NAME)] == [Stage.CURRENT]
+    with pytest.raises(VersionConflictError, match="another value"):
+        store.stage(NAME, value(), "new")
+    make_current(store, NAME, canary())
+    assert drafts["old"] not in aws.labels(NAME)
+    assert drafts["new"] in aws.labels(NAME)
+    assert store.stage(NAME, SecretValue(contents["new"]), "new").id == drafts["new"]
+    assert store.read(NAME, stage=Stage.PENDING).value.matches(contents["new"])
 
 
 # history

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,15 @@ def open_through(proxy: CuttingProxy, **options: str) -> AwsStore:
     return open_store(f"http://{proxy.address}", **options)
 
 
-def plain_client(address: str) -> Any:
+@cache
+def plain_client(address: str, service: str = "secretsmanager") -> Any:
     """Return what an application that knows nothing of us uses: the vendor's own client."""
     import boto3
 
-    return boto3.client("secretsmanager", region_name=REGION, endpoint_url=address)
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=address,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )

@@ -30,7 +30,9 @@ def empty_moto(moto: MotoServer, monkeypatch: pytest.MonkeyPatch) -> MotoServer:
 
 @pytest.fixture
 def store(empty_moto: MotoServer) -> Iterator[AwsStore]:
+    """The store at that server, which asks again without waiting: this server has seen everything at once."""
     with open_store(empty_moto.address) as store:
+        store._directory.recent._pause = lambda _seconds: None
         yield store
 
 

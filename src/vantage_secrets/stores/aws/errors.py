@@ -76,7 +76,11 @@ def translated(exc: Exception, operation: str) -> StoreError:
 
     if isinstance(exc, ClientError):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return from_code(str(exc.response.get("Error", {}).get("Code", "")), exc.operation_name or operation, status)
+        said = exc.response.get("Error", {})
+        code = str(said.get("Code", ""))
+        if code.startswith("AccessDenied") and "KMS" in str(said.get("Message", "")):
+            code = "KMSAccessDeniedException"  # AWS refuses the secret and the key with one code.
+        return from_code(code, exc.operation_name or operation, status)
     if isinstance(exc, ParamValidationError):
         return RequestRefusedError(f"The SDK does not send this {operation} request: a parameter is not valid.")
     kinds = {kind.__name__ for kind in type(exc).__mro__}

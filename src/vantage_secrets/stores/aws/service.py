@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from vantage_secrets.errors import SecretNotFoundError, StoreUnavailableError
+from vantage_secrets.errors import SecretNotFoundError, StoreError, StoreUnavailableError
 from vantage_secrets.stores.aws.errors import translated
 
 _DURING_OUR_CALL = threading.local()
@@ -38,20 +38,28 @@ class Service:
 
         Raises:
             StoreError: As :func:`~vantage_secrets.stores.aws.errors.translated` says.
+            StoreUnavailableError: What answered is not AWS.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         if self._closed:
             raise StoreUnavailableError("The store is closed.", hint="Open it again.")
+        operation = "".join(word.capitalize() for word in method.split("_"))
+        error: StoreError | None
         _DURING_OUR_CALL.active = True
         try:
             answer: dict[str, Any] = getattr(self._client, method)(**parameters)
-            return answer
+            error = None if _is_of_aws(method, answer) else _other_server(operation)
+        except ResponseParserError:
+            error = _other_server(operation)
         except (BotoCoreError, ClientError, OSError) as exc:
-            error = translated(exc, "".join(word.capitalize() for word in method.split("_")))
+            error = translated(exc, operation)
         finally:
             _DURING_OUR_CALL.active = False
-        raise error
+        if error is not None:
+            raise error
+        return answer
 
     def find(self, method: str, **parameters: Any) -> dict[str, Any] | None:
         """Return the answer to one call, or ``None`` when AWS has no such secret or value."""
@@ -73,6 +81,27 @@ class Service:
         """Close the connections. Safe to repeat; every call fails afterwards."""
         self._closed = True
         self._client.close()
+
+
+_PROOF: Final = {
+    "batch_get_secret_value": {"SecretValues", "Errors"},
+    "list_secrets": {"SecretList"},
+    "tag_resource": {"ResponseMetadata"},
+    "untag_resource": {"ResponseMetadata"},
+}
+"""Of what there is one in every answer of AWS to these calls; to all others, the secret's ARN."""
+
+
+def _is_of_aws(method: str, answer: dict[str, Any]) -> bool:
+    """Whether AWS gave that answer: of a proxy's page the SDK makes an empty one, which is no absence."""
+    return not _PROOF.get(method, {"ARN"}).isdisjoint(answer)
+
+
+def _other_server(operation: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"What answered {operation} is not AWS Secrets Manager.",
+        hint="Check endpoint_url, and any proxy between here and AWS.",
+    )
 
 
 class _NotOurCalls(logging.Filter):
