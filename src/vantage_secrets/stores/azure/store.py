@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from vantage_secrets.stores.azure.vault import KeyVault
 
 TOKEN_LENGTH_MAX: Final = 64
-_READERS_MAX: Final = 8  # Below the 10 connections that the SDK's transport keeps open.
+_READERS_MAX: Final = 10  # As many as the connections that the SDK's transport keeps open.
 
 
 class AzureStore(Store):
@@ -198,7 +198,7 @@ class AzureStore(Store):
         return delete_secret(self._vault, name, self.environment)
 
     def read_many(self, names: Iterable[SecretName]) -> Iterator[SecretReading]:
-        """Yield the current value of each of ``names`` that has one, eight at a time; see :meth:`Store.read_many`."""
+        """Yield the current value of each of ``names`` that has one, ten at a time; see :meth:`Store.read_many`."""
         from concurrent.futures import ThreadPoolExecutor, as_completed
 
         pool = ThreadPoolExecutor(_READERS_MAX, thread_name_prefix="azure-reader")

@@ -135,16 +135,18 @@ class KeyVault:
 
 
 def _record(found: SecretProperties) -> Record:
-    if not found.name or not found.created_on:
+    # Each attribute is decoded anew whenever it is asked for, so each is asked for once.
+    created_on, level, name = found.created_on, found.recovery_level, found.name
+    if not name or not created_on:
         raise StoreError("The server at the vault's address does not answer as Key Vault does.", hint="Check the URL.")
     return Record(
-        place=found.name.lower(),  # Names in a vault are case-insensitive.
+        place=name.lower(),  # Names in a vault are case-insensitive.
         version=found.version or "",
         enabled=found.enabled is not False,
-        created_at=_aware(found.created_on),
-        updated_at=_aware(found.updated_on or found.created_on),
-        tags=dict(found.tags or {}),
-        recovery_level=getattr(found.recovery_level, "value", found.recovery_level) or "",
+        created_at=_aware(created_on),
+        updated_at=_aware(found.updated_on or created_on),
+        tags=found.tags or {},
+        recovery_level=getattr(level, "value", level) or "",
     )
 
 
