@@ -386,9 +386,11 @@ def test_tls_is_verified_with_the_authority_that_is_named(
         with engine.open(proxy=proxy, tls="on", ca_file=str(certificate.ca_file)) as store:
             put(store, NAME)
             assert {one.part: one.health for one in store.examine()}["TLS"] is Health.WORKS
-        monkeypatch.setenv("VAULT_CACERT", str(certificate.ca_file))
-        with engine.open(proxy=proxy, tls="on") as store:
-            store.read(NAME)
+        for variable in ("VAULT_CACERT", "BAO_CACERT", "REQUESTS_CA_BUNDLE"):
+            with monkeypatch.context() as scoped:
+                scoped.setenv(variable, str(certificate.ca_file))
+                with engine.open(proxy=proxy, tls="on") as store:
+                    store.read(NAME)
 
 
 class _Elsewhere(BaseHTTPRequestHandler):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -81,6 +83,51 @@ def test_of_eight_rivals_exactly_one_promotes(engine: Engine, store: VaultStore)
     assert store.read(NAME).version.id == winners.pop()
     for one in stores:
         one.close()
+
+
+@pytest.mark.parametrize("text", ["storm/api-key", "storm/config#api_key"])
+def test_after_a_storm_of_verbs_from_all_sides_every_stage_is_what_it_says(
+    engine: Engine, store: VaultStore, text: str
+) -> None:
+    name = SecretName(text)
+    values: dict[str, str] = {}
+
+    def storm(seed: int) -> None:
+        chance = random.Random(seed)
+        with engine.open() as mine:
+            for _ in range(12):
+                with suppress(VersionConflictError, SecretNotFoundError):
+                    step(mine, chance)
+
+    def step(mine: VaultStore, chance: random.Random) -> None:
+        what = chance.choice(["stage", "stage", "promote", "promote", "promote", "retire"])
+        if what == "stage":
+            value = canary()
+            values[mine.stage(name, SecretValue(value), secrets.token_hex(8)).id] = value
+            return
+        found = mine.describe(name)
+        chosen = chance.choice(found).id
+        if what == "retire":
+            mine.retire(name, chosen)
+        else:
+            current = next((one.id for one in found if one.stage is Stage.CURRENT), None)
+            mine.promote(name, chosen, expect_current=current)
+
+    assert race(*(lambda seed=seed: storm(seed) for seed in range(4))) == [None] * 4
+    for version in store.describe(name):  # Finishes what is unfinished, if anything is.
+        if version.stage is Stage.PENDING:
+            store.retire(name, version.id)
+    put(store, name, values.setdefault("last", canary()))
+    found = store.describe(name)
+    by_stage = {one.stage: one.id for one in found}
+    assert len([one for one in found if one.stage is not Stage.RETIRED]) == len({*by_stage} - {Stage.RETIRED})
+    data = engine.plain_read(name.path)
+    assert data[name.field or "value"] == values["last"]
+    assert store.read(name).version.id == by_stage[Stage.CURRENT]
+    marks = ("", "--pending", "--fields")
+    readable = "".join(everything_readable(engine, f"{name.path}{mark}") for mark in marks)
+    retired = {one.id for one in found if one.stage is Stage.RETIRED}
+    assert not [one for one in retired & {*values} if values[one] in readable]
 
 
 # versions that others push out, write or delete

@@ -20,6 +20,7 @@ import requests
 from tests.servers.cutting_proxy import CuttingProxy
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.vault import VaultStore, open_vault
+from vantage_secrets.stores.vault.login import TokenLogin
 
 BAO = Path(__file__).parents[2] / ".venv" / "bin" / "bao"
 START_SECONDS_MAX = 30
@@ -137,8 +138,7 @@ class Engine:
 
 def give_token(store: VaultStore, token: str) -> None:
     """Let ``store`` log in with ``token``, without a file or a variable that holds it."""
-    session = store._connection._session
-    session._login._read = lambda: token
+    store._connection._session._login = TokenLogin(lambda: token, "the test")
 
 
 def make_engine(server: Server) -> Engine:

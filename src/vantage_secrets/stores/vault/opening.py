@@ -34,6 +34,7 @@ TIMEOUT: Final = "10s"
 BACKOFF_SECONDS: Final = 0.2
 """Before the second retry twice this long, before the third four times, each with as much jitter again."""
 
+_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # As requests looks for them.
 _SWITCHES: Final = ("tls", "secret_id_wrapped")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
 _BUSY_STATUSES: Final = (412, 429, 502, 503)  # Not yet replicated, rate limit, gateway, sealed or starting.
@@ -159,7 +160,10 @@ def _client(place: Place, options: Mapping[str, str], ca_file: str | None) -> An
             raise
         raise MissingExtraError("hvac", "vault") from None
     session = requests.Session()
-    session.verify = ca_file or True
+    # The environment's proxies and certificates are looked up once, not for every call; and SECURITY: no ~/.netrc.
+    session.trust_env = False
+    session.proxies = requests.utils.get_environ_proxies(place.address)
+    session.verify = ca_file or next((os.environ[one] for one in _CA_VARIABLES if os.environ.get(one)), True)
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=READERS_COUNT, max_retries=_retries())
     session.mount(place.address, adapter)
     timeout = (CONNECT_SECONDS, parse_duration(options.get("timeout", TIMEOUT)).total_seconds())
