@@ -253,7 +253,7 @@ def test_a_checksum_that_does_not_fit_is_refused_on_both_ways(
 def test_nothing_that_is_logged_or_raised_holds_a_value_also_at_debug(
     google_store: GoogleStore, owner: SecretManagerServiceClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loggers = {"google": {"level": "DEBUG"}}
+    loggers = {"google": {"level": "DEBUG", "propagate": True}}
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "loggers": loggers})
     make_current(google_store, canary())
     google_store.read(NAME)

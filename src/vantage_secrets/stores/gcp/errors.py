@@ -17,6 +17,9 @@ from vantage_secrets.errors import (
 
 LOGIN_HINT: Final = "Log in: gcloud auth application-default login, or give the workload a service account."
 
+LOGIN_REFUSED: Final = "the login was refused"
+"""What our part of gRPC's credentials says when a login cannot be renewed."""
+
 _PERMISSION = re.compile(r"secretmanager\.[A-Za-z]+\.[A-Za-z]+")
 _STATE = re.compile(r"is in (DISABLED|DESTROYED) state")
 
@@ -101,6 +104,9 @@ def _code(failure: BaseException) -> str:
 
 
 def _is_login(failure: BaseException, code: str) -> bool:
-    # google.auth's RefreshError within gRPC's plug-in for credentials ends as UNAVAILABLE, with these words.
-    refused = "from plugin failed" in str(failure) and "RefreshError" in str(failure)
-    return code == "UNAUTHENTICATED" or type(failure).__name__ in ("RefreshError", "DefaultCredentialsError") or refused
+    kind = type(failure).__name__
+    return (
+        code == "UNAUTHENTICATED"
+        or kind in ("RefreshError", "DefaultCredentialsError")
+        or (code == "UNAVAILABLE" and LOGIN_REFUSED in str(failure))
+    )

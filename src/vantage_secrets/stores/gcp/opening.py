@@ -9,7 +9,7 @@ from typing import Any, Final
 from vantage_secrets.clock import parse_duration
 from vantage_secrets.errors import InvalidInputError, StoreAccessDeniedError, StoreError
 from vantage_secrets.stores.gcp.calls import Calls
-from vantage_secrets.stores.gcp.errors import LOGIN_HINT, missing_extra, translated
+from vantage_secrets.stores.gcp.errors import LOGIN_HINT, LOGIN_REFUSED, missing_extra, translated
 from vantage_secrets.stores.gcp.place import parse_url
 from vantage_secrets.stores.gcp.store import GoogleStore
 
@@ -112,17 +112,33 @@ def connect(endpoint: str, credentials: Any, timeout: float) -> Calls:
     logging.getLogger(Transport.__module__).addFilter(_drop)
     secure = grpc.local_channel_credentials() if _LOOPBACK.fullmatch(endpoint) else grpc.ssl_channel_credentials()
     if credentials is not None:
-        from google.auth.transport.grpc import AuthMetadataPlugin
-        from google.auth.transport.requests import Request
-
-        if hasattr(credentials, "with_always_use_jwt_access"):
-            credentials = credentials.with_always_use_jwt_access(True)  # A key signs its own tokens: no server asked.
-        plugin = AuthMetadataPlugin(  # type: ignore[no-untyped-call]
-            credentials, Request(), default_host="secretmanager.googleapis.com"
-        )
-        secure = grpc.composite_channel_credentials(secure, grpc.metadata_call_credentials(plugin))
+        secure = grpc.composite_channel_credentials(secure, grpc.metadata_call_credentials(_login(credentials)))
     channel = grpc.secure_channel(endpoint, secure, options=_CHANNEL_OPTIONS)
     return Calls(SecretManagerServiceClient(transport=Transport(channel=channel)), timeout)
+
+
+def _login(credentials: Any) -> Callable[[Any, Any], None]:
+    """Return what gRPC calls for the headers of each request."""
+    from google.auth.exceptions import RefreshError
+    from google.auth.transport.grpc import AuthMetadataPlugin
+    from google.auth.transport.requests import Request
+
+    if hasattr(credentials, "with_always_use_jwt_access"):
+        credentials = credentials.with_always_use_jwt_access(True)  # A key signs its own tokens: no server is asked.
+    plugin = AuthMetadataPlugin(  # type: ignore[no-untyped-call]
+        credentials, Request(), default_host="secretmanager.googleapis.com"
+    )
+
+    def add_headers(context: Any, callback: Any) -> None:
+        try:
+            plugin(context, callback)
+        except RefreshError as exc:
+            if exc.retryable:
+                raise
+            # gRPC makes an outage of every exception here, and keeps its words alone; these are looked for.
+            raise RefreshError(LOGIN_REFUSED) from None  # type: ignore[no-untyped-call]
+
+    return add_headers
 
 
 def _drop(_record: object) -> bool:
