@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -376,3 +378,17 @@ def test_a_secret_with_a_pending_version_only_has_no_current_one(store: AzureSto
     store.close()
     with pytest.raises(VantageSecretsError, match="closed"):
         store.read(NAME)
+
+
+def test_the_role_on_the_stores_page_is_what_a_rotation_needs(
+    open_azure_store: OpenStore, key_vault: FakeKeyVault
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "stores" / "azure.md").read_text("utf-8")
+    role = json.loads(page.split("```json\n")[1].split("```")[0])
+    actions = [
+        action.removeprefix("Microsoft.KeyVault/vaults/secrets/").removesuffix("/action")
+        for action in role["DataActions"]
+    ]
+    key_vault.allow("rotator", *actions)
+    whole_rotation(open_azure_store("rotator"))
+    assert sorted(actions) == sorted(ROTATOR)
