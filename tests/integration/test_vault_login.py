@@ -25,6 +25,7 @@ from tests.servers.vault import (
     make_engine,
     running_server,
     vault_server_fixture,  # noqa: F401  # A fixture.
+    wait_for_engine,
 )
 from tests.servers.vault_steps import NAME, put
 from vantage_secrets.errors import StoreAccessDeniedError, StoreUnavailableError
@@ -363,6 +364,7 @@ def test_a_namespace_has_its_own_secrets_and_one_that_is_not_there_is_told(engin
     root.adapter.post(f"/v1/sys/namespaces/{name}", json={})
     inside = engine.server.client(namespace=name)
     inside.sys.enable_secrets_engine("kv", path=engine.mount, options={"version": "2"})
+    wait_for_engine(inside, engine.mount)
     with engine.open(namespace=name) as store, engine.open() as outside:
         put(store, NAME)
         assert [*store.list()] == [NAME]

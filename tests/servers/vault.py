@@ -144,8 +144,23 @@ def give_token(store: VaultStore, token: str) -> None:
 def make_engine(server: Server) -> Engine:
     """Return a fresh engine."""
     mount = f"kv-{secrets.token_hex(4)}"
-    server.client().sys.enable_secrets_engine("kv", path=mount, options={"version": "2"})
+    client = server.client()
+    client.sys.enable_secrets_engine("kv", path=mount, options={"version": "2"})
+    wait_for_engine(client, mount)
     return Engine(server, mount)
+
+
+def wait_for_engine(client: hvac.Client, mount: str) -> None:
+    """Return when a fresh engine is no longer "upgrading from non-versioned to versioned data"."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            client.secrets.kv.v2.read_secret_metadata("nothing", mount_point=mount)
+        except hvac.exceptions.InvalidPath:
+            return
+        except hvac.exceptions.InvalidRequest:
+            time.sleep(0.01)
+    raise AssertionError(f"the engine '{mount}' was not ready in {START_SECONDS_MAX} s")
 
 
 @pytest.fixture(scope="session", name="vault_server")
