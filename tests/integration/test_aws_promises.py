@@ -281,6 +281,27 @@ def test_what_another_program_made_current_is_read_and_described_and_no_stale_pr
     assert theirs in {one.id for one in store.describe(NAME) if one.stage is Stage.RETIRED}
 
 
+def test_who_loses_at_the_last_moment_leaves_no_label_that_says_it_won(
+    empty_moto: MotoServer, store: AwsStore, aws: Plain
+) -> None:
+    first = make_current(store, NAME, canary())
+    second = make_current(store, NAME, canary())
+    pending = store.stage(NAME, value(), "next")
+    original = store._service.call
+    with open_store(empty_moto.address) as rival:
+
+        def call(method: str, **given: Any) -> dict[str, Any]:
+            if given.get("VersionStage") == "AWSCURRENT" and method == "update_secret_version_stage":
+                rival.promote(NAME, first.id, expect_current=second.id)
+            return original(method, **given)
+
+        store._service.call = call  # type: ignore[method-assign]
+        with pytest.raises(VersionConflictError, match=f"is {first.id}, not {second.id}"):
+            store.promote(NAME, pending.id, expect_current=second.id)
+    assert not [label for label in aws.labels(NAME)[pending.id] if label.startswith("vantage-promoted")]
+    assert [one.stage for one in store.describe(NAME)] == [Stage.PENDING, Stage.PREVIOUS, Stage.CURRENT]
+
+
 def test_current_is_what_somebody_moved_it_to_and_not_what_we_remember(store: AwsStore, aws: Plain) -> None:
     old = canary()
     first = make_current(store, NAME, old)
