@@ -26,8 +26,8 @@ from vantage_secrets.stores.gcp.errors import ChangedMeanwhileError
 from vantage_secrets.stores.gcp.examining import Examiner
 from vantage_secrets.stores.gcp.place import Place
 from vantage_secrets.stores.gcp.promoting import Promotion
-from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, FILTER, PREVIOUS_ALIAS, Record, Row, has_versions
-from vantage_secrets.stores.gcp.seen import Seen
+from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, FILTER, PREVIOUS_ALIAS, Record, has_versions
+from vantage_secrets.stores.gcp.seen import Known, Seen
 from vantage_secrets.stores.gcp.writing import Writer, absent
 
 TOKEN_LENGTH_MAX: Final = 64
@@ -216,13 +216,8 @@ class GoogleStore(Store):
             raise
         except SecretNotFoundError:
             raise self._absence(name, stage) from None
-        is_known, row = self._seen.find(name, found.number, found.data)
-        if not is_known:
-            row = self._ask(name, found)
-        if row is None:
-            version = SecretVersion(name, f"google-{found.number}", stage, UNKNOWN_AT)
-            return SecretReading(decode_value(found.data, None), version)
-        return SecretReading(decode_value(found.data, row.shape), row.as_version(name, stage))
+        known = self._seen.find(name, stage, found.number, found.data) or self._ask(name, stage, found)
+        return SecretReading(decode_value(found.data, known.shape), known.version)
 
     def _access(self, name: SecretName, where: str, which: str) -> Payload:
         try:
@@ -251,20 +246,23 @@ class GoogleStore(Store):
             return absent(name)
         return VersionNotFoundError(f"'{name}' has no {stage} version.")
 
-    def _ask(self, name: SecretName, found: Payload) -> Row | None:
-        """Learn from the annotations which version a number is; ``None`` when nobody tells."""
-        row = None
+    def _ask(self, name: SecretName, stage: Stage, found: Payload) -> Known:
+        """Learn from the annotations which version a number is; Google's number serves when nobody tells."""
+        known = Known(SecretVersion(name, f"google-{found.number}", stage, UNKNOWN_AT), None)
         with suppress(StoreAccessDeniedError, StoreUnavailableError, SecretNotFoundError):
             secret = self._calls.get(self._place.secret(name), f"looking at '{name}'", patient=False)
             if self._place.name_of(secret) == name:
                 row = Record.parse(name, secret).numbered(found.number)
-        self._seen.learn(name, found.number, row, found.data)
-        return row
+                if row is not None:
+                    known = Known(row.as_version(name, stage), row.shape)
+        self._seen.learn(name, found.number, known, found.data)
+        return known
 
     def _learn_all(self, record: Record) -> None:
         row = record.in_stage(Stage.CURRENT)
         if row is not None:
-            self._seen.learn(record.name, record.aliases[CURRENT_ALIAS], row, None)
+            known = Known(record.version(row), row.shape)
+            self._seen.learn(record.name, record.aliases[CURRENT_ALIAS], known, None)
 
 
 def _versions(record: Record) -> tuple[SecretVersion, ...]:
