@@ -178,7 +178,7 @@ def test_the_first_stage_of_a_secret_cut_at_any_request_is_finished_by_the_next_
         assert stages(google_store) == {Stage.PENDING: value}
         assert [*google_store.list()] == [NAME]
 
-    assert cutter.run(google.reset, verb, between, after) == 8
+    assert cutter.run(google.reset, verb, between, after) == 7
 
 
 def test_promote_cut_at_any_request_always_leaves_a_value_that_opens_and_is_finished_by_the_next_call(

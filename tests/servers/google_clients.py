@@ -70,4 +70,5 @@ def make_current(store: Store, content: Any, name: SecretName = NAME) -> SecretV
 
 def change(client: SecretManagerServiceClient, path: str, value: Any) -> None:
     """Change one field of the secret with the vendor's bare client."""
-    client.update_secret(secret={"name": full_name(NAME), path: value}, update_mask={"paths": [path]})
+    request = {"secret": {"name": full_name(NAME), path: value}, "update_mask": {"paths": [path]}}
+    client.update_secret(request=request)

@@ -56,7 +56,8 @@ _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
 _ANNOTATION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z][\w-]{0,62}", re.ASCII)
 _MUTABLE = {"labels", "annotations", "version_aliases", "ttl", "expire_time", "topics", "version_destroy_ttl"}
-_ENABLED, _DISABLED, _DESTROYED = (resources.SecretVersion.State[word] for word in ("ENABLED", "DISABLED", "DESTROYED"))
+_STATE = resources.SecretVersion.State
+_ENABLED, _DISABLED, _DESTROYED = _STATE.ENABLED, _STATE.DISABLED, _STATE.DESTROYED
 
 _SECRETS = {
     f"secretmanager.secrets.{verb}"
@@ -333,7 +334,7 @@ class FakeSecretManager:
     def _access(self, _request: Any, place: _Place, _name: str) -> service.AccessSecretVersionResponse:
         version = self._version(place)
         if version.about.state != _ENABLED or version.payload is None:
-            state = resources.SecretVersion.State(version.about.state).name
+            state = _STATE(version.about.state).name
             _refuse(StatusCode.FAILED_PRECONDITION, f"Secret Version [{version.about.name}] is in {state} state.")
         payload = {"data": version.payload, "data_crc32c": google_crc32c.value(version.payload)}
         return service.AccessSecretVersionResponse(name=version.about.name, payload=payload)
@@ -466,7 +467,7 @@ def _fits(about: Any, wanted: str) -> bool:
         subject, label, operator, text = found.groups()
         value = about.labels.get(label) if label else str(about.name)
         if subject == "state":
-            value = resources.SecretVersion.State(about.state).name
+            value = _STATE(about.state).name
         if value is None or not (value == text if operator == "=" else text in value):
             return False
     return True

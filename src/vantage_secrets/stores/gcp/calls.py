@@ -106,14 +106,14 @@ class Calls:
         page = next(iter(self._do(self._client.list_secret_versions, request, what, retry=self._again).pages))
         return [Newest(int(one.name.rpartition("/")[2]), one.state.name) for one in page.versions]
 
-    def create(self, parent: str, secret_id: str, secret: dict[str, Any], what: str) -> None:
-        """Make a secret without versions.
+    def create(self, parent: str, secret_id: str, secret: dict[str, Any], what: str) -> Any:
+        """Make a secret without versions, and return it.
 
         Raises:
             AlreadyThereError: There is one.
         """
         request = {"parent": parent, "secret_id": secret_id, "secret": secret}
-        self._do(self._client.create_secret, request, what, retry=self._again_if_throttled)
+        return self._do(self._client.create_secret, request, what, retry=self._again_if_throttled)
 
     def update(self, secret: dict[str, Any], what: str) -> Any:
         """Write labels, annotations and aliases under the etag that ``secret`` has; return the new ``Secret``.

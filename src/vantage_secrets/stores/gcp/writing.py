@@ -213,8 +213,7 @@ class Writer:
         """Return the record of a secret, which is made, or taken over when somebody made it and put nothing in."""
         secret = self._fetch(name)
         if secret is None:
-            self._make(name)
-            secret = self.calls.get(self.place.secret(name), f"looking at '{name}'")
+            secret = self._make(name)
         if self.place.name_of(secret) == name:
             return self._parse(name, secret)
         if LABEL in secret.labels or self.calls.newest(self.place.secret(name), f"looking at '{name}'"):
@@ -225,14 +224,16 @@ class Writer:
         kept = {"labels": dict(secret.labels), "foreign": dict(secret.annotations)}
         return Record.new(name, self._environment, etag=secret.etag, **kept)
 
-    def _make(self, name: SecretName) -> None:
+    def _make(self, name: SecretName) -> Any:
         secret = {
             **self._template,
             "labels": labels(self._environment, "secret"),
             "annotations": Record.new(name, self._environment).annotations(),
         }
-        with suppress(AlreadyThereError):
-            self.calls.create(self.place.parent, self.place.secret_id(name), secret, f"making '{name}'")
+        try:
+            return self.calls.create(self.place.parent, self.place.secret_id(name), secret, f"making '{name}'")
+        except AlreadyThereError:
+            raise ChangedMeanwhileError(f"'{name}' was made by somebody else meanwhile.") from None
 
     def _add_beside(self, name: SecretName, payload: bytes) -> int:
         beside, what = self.place.pending(name), f"staging '{name}'"
