@@ -14,7 +14,14 @@ from vantage_secrets.errors import (
     StoreAccessDeniedError,
 )
 from vantage_secrets.stores.vault import open_vault
-from vantage_secrets.stores.vault.login import AppRoleLogin, KubernetesLogin, TokenLogin, login_named_by, read_private
+from vantage_secrets.stores.vault.login import (
+    AppRoleLogin,
+    KubernetesLogin,
+    Lease,
+    TokenLogin,
+    login_named_by,
+    read_private,
+)
 from vantage_secrets.stores.vault.opening import place_in
 
 
@@ -90,6 +97,31 @@ def test_opening_sends_nothing_and_shows_no_credentials(tmp_path: Path) -> None:
     with open_vault("vault://v.example/secret/vantage", environment="test", options=options) as store:
         assert repr(store) == "VaultStore('vault://v.example:8200/secret/vantage')"
         assert token not in repr(vars(store))
+
+
+def test_a_closed_store_holds_no_token_and_no_way_to_one(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a token")
+    (tmp_path / "token").chmod(0o600)
+    options = {"token_file": str(tmp_path / "token")}
+    store = open_vault("vault://v.example/secret", environment="test", options=options)
+    session, client = store._connection._session, store._connection._client
+    session._take(Lease("a token"))
+    assert client.token == "a token"
+    store.close()
+    store.close()
+    assert client.token is None
+    assert "_login" not in vars(session)
+
+
+def test_the_environment_s_proxy_is_used_and_no_netrc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    found = []
+    for host in ("v.example", "inside.example"):
+        with open_vault(f"vault://{host}/secret", environment="test", options={"token_file": "/nowhere"}) as store:
+            session = store._connection._client.session
+            found.append((session.proxies.get("https"), session.trust_env))
+    assert found == [("http://proxy.example:3128", False), (None, False)]
 
 
 def test_the_way_to_log_in_is_the_one_that_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from vantage_secrets.clock import Clock
 from vantage_secrets.errors import StoreUnavailableError
 from vantage_secrets.stores.vault.encoding import ENVIRONMENT, Entry, entry_key, read_entries, read_time
 from vantage_secrets.stores.vault.errors import Failure, as_error, attempt
-from vantage_secrets.stores.vault.login import Session
+from vantage_secrets.stores.vault.session import Session
 
 _T = TypeVar("_T")
 
@@ -98,6 +98,7 @@ class Connection:
     def close(self) -> None:
         """End all connections; every call fails afterwards. Safe to repeat."""
         self._closed = True
+        self._session.forget()
         self._client.adapter.close()
 
     def read_data(self, path: str, version: int | None = None) -> Sight:

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from vantage_secrets.clock import Clock, parse_duration, utc_now
 from vantage_secrets.errors import InvalidInputError, InvalidURLError, MissingExtraError
 from vantage_secrets.stores.vault.connection import Connection
-from vantage_secrets.stores.vault.login import Session, login_named_by
+from vantage_secrets.stores.vault.login import login_named_by
+from vantage_secrets.stores.vault.session import Session
 from vantage_secrets.stores.vault.store import READERS_COUNT, VaultStore
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from vantage_secrets.errors import (
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.vault.connection import Sight
 from vantage_secrets.stores.vault.encoding import decode
-from vantage_secrets.stores.vault.ledger import History, Record, read_ledger
+from vantage_secrets.stores.vault.ledger import History, Record
+from vantage_secrets.stores.vault.ledger_text import read_ledger
 from vantage_secrets.stores.vault.writing import (
     FIELDS_MARK,
     PENDING_MARK,

@@ -16,7 +16,8 @@ from vantage_secrets.errors import EnvironmentMismatchError, NameCollisionError,
 from vantage_secrets.secret import SecretName, Stage
 from vantage_secrets.stores.vault.connection import Connection, Sight
 from vantage_secrets.stores.vault.encoding import ENVIRONMENT, METADATA_KEYS_MAX, Entry, entry_key
-from vantage_secrets.stores.vault.ledger import MARK, History, Ledger, Promotion, Record, read_ledger
+from vantage_secrets.stores.vault.ledger import History, Ledger, Promotion, Record
+from vantage_secrets.stores.vault.ledger_text import MARK, read_ledger, write_ledger
 
 PENDING_MARK: Final = "--pending"
 FIELDS_MARK: Final = "--fields"
@@ -196,7 +197,7 @@ class Writer:
         """
         sibling = f"{self.folder}{sibling_of(name)}"
         ledger = replace(ledger, mark=secrets.token_hex(8), sweep=standing.number + 1 if drops_value else ledger.sweep)
-        if not self.connection.write(sibling, ledger.written(), cas=standing.number):
+        if not self.connection.write(sibling, write_ledger(ledger), cas=standing.number):
             found = self.connection.read_data(sibling).data  # The writing may be ours, and its answer lost.
             if found is None or found.get(MARK) != ledger.mark:
                 return False
