@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import count
@@ -15,7 +14,7 @@ from tests.servers.certificate import Certificate
 from tests.servers.cutting_proxy import Cut, CuttingProxy
 from vantage_secrets.errors import StoreUnavailableError
 from vantage_secrets.secret import SecretName, SecretValue, Stage
-from vantage_secrets.stores.azure import AzureStore, encoding, retries
+from vantage_secrets.stores.azure import AzureStore, retries
 
 pytest_plugins = ("tests.servers.azure",)
 
@@ -159,14 +158,7 @@ VERBS = {
 
 
 @pytest.fixture
-def scene(
-    key_vault: FakeKeyVault,
-    open_azure_store: OpenStore,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> Scene:
-    monkeypatch.setitem(encoding._SCRYPT, "n", 2)  # What a digest costs is none of these tests' business.
-    caplog.set_level(logging.WARNING, logger="azure")  # Nor what the SDK says of some thousand requests.
+def scene(key_vault: FakeKeyVault, open_azure_store: OpenStore) -> Scene:
     return Scene(key_vault, open_azure_store())
 
 

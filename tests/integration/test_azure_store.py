@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -384,7 +385,20 @@ def test_a_secret_of_another_environment_is_read_and_not_written_over(
     assert {request.split(" ")[0] for request in key_vault.requests} == {"GET"}
 
 
-# values in errors
+# values in errors and logs
+
+
+def test_the_sdk_logs_no_value_at_any_level(
+    key_vault: FakeKeyVault, store: AzureStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="azure")
+    value = canary()
+    first = make_current(store, NAME, value)
+    make_current(store, NAME, {"password": value})
+    store.retire(NAME, first.id)
+    store.delete(NAME)
+    assert f"/secrets/{MAIN}?" in caplog.text
+    assert value not in caplog.text
 
 
 def test_no_error_and_no_traceback_with_its_variables_holds_a_value(

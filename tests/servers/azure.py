@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from azure.keyvault.secrets import SecretClient
 from tests.servers.azure_credential import StaticCredential
 from tests.servers.azure_key_vault import FakeKeyVault
 from tests.servers.certificate import Certificate
-from vantage_secrets.stores.azure import AzureStore, open_azure
+from vantage_secrets.stores.azure import AzureStore, encoding, open_azure
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,15 @@ def azure_sdk(key_vault: FakeKeyVault, certificate: Certificate) -> Iterator[Cal
 
 
 @pytest.fixture
-def open_azure_store(key_vault: FakeKeyVault, certificate: Certificate) -> Iterator[Callable[..., AzureStore]]:
-    """Return an opener of our store in the fake: for a principal, at another address, with other options."""
+def open_azure_store(
+    key_vault: FakeKeyVault, certificate: Certificate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[..., AzureStore]]:
+    """Return an opener of our store in the fake: for a principal, at another address, with other options.
+
+    What a digest costs, and what the SDK logs of each request, are under test elsewhere and slow everything else down.
+    """
+    monkeypatch.setitem(encoding._SCRYPT, "n", 2)
+    caplog.set_level(logging.WARNING, logger="azure")
     opened: list[AzureStore] = []
 
     def make(principal: str = "officer", *, address: str = "", environment: str = "test", **options: str) -> AzureStore:

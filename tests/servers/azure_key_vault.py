@@ -223,7 +223,8 @@ class FakeKeyVault:
             found = (listed[collection], "readMetadata") if method == "GET" and collection in listed else None
         if found is None:
             raise RefusalError(404, "NotFound", "The request URI names no resource of this service.")
-        handle, action = found
+        handle: Callable[..., dict[str, Any] | None] = found[0]
+        action = found[1]
         if name:
             return lambda *others: handle(name, rest, *others), action, name
         return handle, action, ""
