@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -33,15 +35,17 @@ pytest_plugins = ("tests.servers.google_fixtures",)
 OTHER = SecretName("vantage/clickhouse-password")
 MEMBER = "user:worker@example.com"
 
-READER = {"secretmanager.versions.access", "secretmanager.secrets.get"}
-ROTATOR = {
-    *("secretmanager.secrets.get", "secretmanager.secrets.update"),
-    *("secretmanager.versions.access", "secretmanager.versions.add"),
-    *("secretmanager.versions.destroy", "secretmanager.versions.list"),
-}
+PAGE = Path(__file__).parents[2] / "docs/stores/gcp.md"
 
 
-# permissions
+def permissions_of(role: str) -> set[str]:
+    """Return what a role on the store's page holds."""
+    found = re.search(rf"<!-- role: {role} -->\n```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    return set(re.findall(r"^  - (secretmanager\.\S+)$", found[1], re.MULTILINE))
+
+
+READER, ROTATOR = permissions_of("reader"), permissions_of("rotator")
 
 
 def member(google: FakeSecretManager, *permissions: str, name: SecretName = NAME) -> None:

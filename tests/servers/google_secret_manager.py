@@ -57,7 +57,9 @@ _ANNOTATION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.
 _ALIAS = re.compile(r"[A-Za-z][\w-]{0,62}", re.ASCII)
 _MUTABLE = {"labels", "annotations", "version_aliases", "ttl", "expire_time", "topics", "version_destroy_ttl"}
 _STATE = resources.SecretVersion.State
-_ENABLED, _DISABLED, _DESTROYED = _STATE.ENABLED, _STATE.DISABLED, _STATE.DESTROYED
+_ENABLED: Any = _STATE.ENABLED
+_DISABLED: Any = _STATE.DISABLED
+_DESTROYED: Any = _STATE.DESTROYED
 
 _SECRETS = {
     f"secretmanager.secrets.{verb}"
