@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from vantage_secrets.audit.event import Action, AuditEvent, AuditSink, Outcome
@@ -113,9 +114,13 @@ class AuditedStore(Store):
         """List; no value, no event."""
         return self._store.list(prefix)
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Write a pending version, on record."""
-        return self._recorder.during(Action.VERSION_STAGE, str(name), lambda: self._store.stage(name, value, token))
+        return self._recorder.during(
+            Action.VERSION_STAGE, str(name), lambda: self._store.stage(name, value, token, created_at=created_at)
+        )
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Promote, on record."""

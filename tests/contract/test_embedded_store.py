@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,12 @@ class _PlainStore(MemoryStore):
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         return tuple(version for version in super().describe(name) if version.stage is not Stage.RETIRED)
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         if isinstance(value.reveal(), bytes):
             raise UnsupportedOperationError("This store takes no bytes.")
-        return super().stage(name, value, token)
+        return super().stage(name, value, token, created_at=created_at)
 
 
 class TestStoreWithoutCapabilities(StoreContract):

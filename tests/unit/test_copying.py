@@ -138,8 +138,8 @@ def test_a_name_that_the_source_does_not_have_is_absent(source: MemoryStore) -> 
 
 def test_a_destination_that_gives_back_something_else_is_found_out(source: MemoryStore) -> None:
     class Forgetful(MemoryStore):
-        def stage(self, name: SecretName, value: SecretValue, token: str) -> Any:
-            return super().stage(name, SecretValue(canary("changed")), token)
+        def stage(self, name: SecretName, value: SecretValue, token: str, **named: Any) -> Any:
+            return super().stage(name, SecretValue(canary("changed")), token, **named)
 
     with pytest.raises(StoreIntegrityError, match="not what was written"):
         list(copy_secrets(source, Forgetful(), [OTHER]))

@@ -40,8 +40,8 @@ class CopyResult:
 def copy_secrets(source: Store, destination: Store, names: Iterable[SecretName]) -> Iterator[CopyResult]:
     """Copy previous, current and pending of each secret, read each back, and compare.
 
-    Interrupted anywhere and run again it finishes: what is there already and equal is not written again.
-    Retired versions have no value to copy; the source is never changed.
+    A copy is as old as its original. Interrupted anywhere and run again it finishes: what is there already and equal
+    is not written again. Retired versions have no value to copy; the source is never changed.
 
     Raises:
         SecretNotFoundError: The source does not have one of the names.
@@ -77,7 +77,9 @@ def _living(store: Store, name: SecretName) -> dict[Stage, SecretReading]:
 
 def _write(destination: Store, name: SecretName, reading: SecretReading) -> None:
     """Write one version and bring it to its stage; a previous one is current until the next one is promoted."""
-    staged = destination.stage(name, reading.value, token=_token(reading.version))
+    staged = destination.stage(
+        name, reading.value, token=_token(reading.version), created_at=reading.version.created_at
+    )
     if reading.version.stage is Stage.PENDING or staged.stage is not Stage.PENDING:
         return  # an interrupted run has brought it further already
     current = Situation.of(destination.describe(name)).current

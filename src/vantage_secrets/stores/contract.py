@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
@@ -113,7 +114,9 @@ class Store(ABC):
         """Yield the names that begin with ``prefix``, in order, lazily; a secret with only a pending version counts."""
 
     @abstractmethod
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable, which no reader of ``current`` can see, through us or the vendor's own call.
 
         The same token with the same value is one version however often it is sent, whatever became of it meanwhile.
@@ -122,6 +125,8 @@ class Store(ABC):
             name: The secret; it begins to exist with its first version.
             value: What to store.
             token: Idempotence token, 1 to 64 characters, chosen by the caller.
+            created_at: For a copy, when the value was first written elsewhere, aware UTC: a secret's age goes with it.
+                Now, when not given. Kept to the millisecond.
 
         Raises:
             PendingVersionExistsError: Another pending version is there; retire or promote it first.

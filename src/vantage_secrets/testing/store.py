@@ -133,7 +133,9 @@ class MemoryStore(Store):
             names = sorted(name for name in self._secrets if str(name).startswith(prefix))
         yield from names
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Keep a pending version; see :meth:`Store.stage <vantage_secrets.stores.contract.Store.stage>`."""
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"A token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
@@ -149,7 +151,7 @@ class MemoryStore(Store):
             if secret.in_stage(Stage.PENDING):
                 raise PendingVersionExistsError(f"'{name}' has a pending version.")
             self._serial += 1
-            version = SecretVersion(name, f"v{self._serial}", Stage.PENDING, self._clock())
+            version = SecretVersion(name, f"v{self._serial}", Stage.PENDING, created_at or self._clock())
             secret.versions[version.id] = version
             secret.values[version.id] = value
             secret.digests[token] = (version.id, digest)

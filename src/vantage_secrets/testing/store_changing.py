@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -72,6 +73,15 @@ class StoreChangingContract:
         reading = other_store.read(NAME, stage=Stage.PENDING)
         assert reading.value.matches(value)
         assert reading.version == version
+
+    def test_a_copy_is_as_old_as_what_it_was_copied_from(self, store: Store, make_value: MakeValue) -> None:
+        written_at = datetime.now(UTC) - timedelta(days=40)
+        version = store.stage(NAME, SecretValue(make_value()), "copied", created_at=written_at)
+        assert abs(version.created_at - written_at) <= timedelta(milliseconds=1)
+        promoted = store.promote(NAME, version.id, expect_current=None)
+        assert promoted.created_at == version.created_at
+        assert store.read(NAME).version.created_at == version.created_at
+        assert [one.created_at for one in store.describe(NAME)] == [version.created_at]
 
     def test_the_same_token_with_the_same_value_is_one_version(
         self, store: Store, other_store: Store, make_value: MakeValue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from vantage_secrets.errors import PendingVersionExistsError, StoreBusyError, VersionConflictError
 from vantage_secrets.secret import SecretName, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.aws.encoding import Encoded
@@ -53,7 +55,9 @@ def sent_before(steps: Steps, record: Record, id_: str, value: SecretValue, enco
     return held.as_version(record.name) if held else record.retired[id_]
 
 
-def stage_new(steps: Steps, record: Record, id_: str, encoded: Encoded) -> SecretVersion:
+def stage_new(
+    steps: Steps, record: Record, id_: str, encoded: Encoded, created_at: datetime | None = None
+) -> SecretVersion:
     """Write a version and make it pending; return it.
 
     Raises:
@@ -61,7 +65,7 @@ def stage_new(steps: Steps, record: Record, id_: str, encoded: Encoded) -> Secre
         VersionConflictError: The token was used for another value, by a call that was interrupted.
     """
     name = record.name
-    label = created_label(id_, steps.clock(), encoded.shape)
+    label = created_label(id_, created_at or steps.clock(), encoded.shape)
     try:
         labels = steps.put(record.secret_id, id_, encoded, [label])
     except VersionConflictError:

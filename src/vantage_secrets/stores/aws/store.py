@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final
 
 from vantage_secrets.clock import Clock, utc_now
@@ -127,7 +128,9 @@ class AwsStore(Store):
 
     # writing
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`.
 
         In order: a secret that is new gets its nursery; the version is written, with its times as labels and no
@@ -150,7 +153,7 @@ class AwsStore(Store):
         self._steps.tidy(record)
         if pending := record.in_stage(Stage.PENDING):
             raise pending_exists(name, pending.id)
-        return stage_new(self._steps, record, id_, encoded)
+        return stage_new(self._steps, record, id_, encoded, created_at)
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`.

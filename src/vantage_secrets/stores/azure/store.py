@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from vantage_secrets.clock import Clock, utc_now
@@ -107,7 +108,9 @@ class AzureStore(Store):
         names = {name for record in self._vault.secrets() if (name := name_of(record))}
         yield from sorted(name for name in names if str(name).startswith(prefix))
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`.
 
         One write, under the pending name. Two that stage different values in the same moment both write, look
@@ -133,7 +136,7 @@ class AzureStore(Store):
             NAME: str(name),
             ENVIRONMENT: self.environment,
             ID: secrets.token_hex(16),
-            STAGED_AT: self._clock().isoformat(),
+            STAGED_AT: (created_at or self._clock()).isoformat(),
             TOKEN: token_digest,
             DIGEST: digest_of(content),
         }

@@ -56,7 +56,9 @@ def load(vault: KeyVault, name: SecretName) -> History:
 def load_anything(vault: KeyVault, name: SecretName) -> History:
     """Return all versions under the secret's two places, even if there are none, or they are not ours."""
     places = Places.of(name)
-    main, staged = vault.versions(places.main), vault.versions(places.pending)
+    # In this order: what a promotion disables under the pending name it has written under the main name before.
+    staged = vault.versions(places.pending)
+    main = vault.versions(places.main)
     return History(name, main, staged, _newest(vault, places.main, rivals_of_newest(main)))
 
 

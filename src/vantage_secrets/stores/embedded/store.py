@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,7 +132,9 @@ class EmbeddedStore(Store):
             self._catalogue.check_names(connection, self._envelope)
         return self._names(prefix) if prefix.isascii() else iter(())
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`."""
         self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
@@ -144,7 +147,7 @@ class EmbeddedStore(Store):
                     return sent
                 if secret.pending is not None:
                     raise PendingVersionExistsError(f"'{name}' has the pending version {secret.pending}.")
-            return self._add_version(connection, header, secret, str(name), value, token)
+            return self._add_version(connection, header, secret, str(name), value, token, created_at)
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`."""
@@ -365,6 +368,7 @@ class EmbeddedStore(Store):
         name: str,
         value: SecretValue,
         token: str,
+        created_at: datetime | None,
     ) -> SecretVersion:
         if secret is None:
             secret = SecretRow(name, 1, 0, None, None, None)
@@ -380,7 +384,7 @@ class EmbeddedStore(Store):
             envelope.token_digest(name, token),
             envelope.value_digest(name, number, value),
             shape,
-            self._now(),
+            self._now() if created_at is None else as_microseconds(created_at),
             None,
             None,
         )

@@ -150,7 +150,9 @@ class GoogleStore(Store):
         names = (self._place.name_of(secret) for secret in secrets if has_versions(secret))
         yield from sorted(name for name in names if name is not None and str(name).startswith(prefix))
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable, in a secret beside; see :meth:`Store.stage`.
 
         Raises:
@@ -160,7 +162,7 @@ class GoogleStore(Store):
         self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
-        return self._writer.stage(name, value, token)
+        return self._writer.stage(name, value, token, created_at)
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current, see :meth:`Store.promote`, and ADR 0012 for the order of calls."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from vantage_secrets.clock import Clock
@@ -102,7 +103,9 @@ class Writer:
         }
         return replace(record, etag=self.calls.update(secret, f"writing '{record.name}'").etag)
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`.
 
         Order: make the two secrets where they are missing; add the value beside the secret; write its row under
@@ -123,7 +126,8 @@ class Writer:
                 raise PendingVersionExistsError(f"'{name}' has the pending version {pending.id}.")
             record = self._without_doomed(record)
             number = self._add_beside(name, payload)
-            row = Row(record.next_id(), shape, *digests, created=microseconds(self.clock()), pending=number)
+            at = microseconds(created_at or self.clock())
+            row = Row(record.next_id(), shape, *digests, created=at, pending=number)
             try:
                 record = self.save(record.with_rows([row]))
             except ChangedMeanwhileError:

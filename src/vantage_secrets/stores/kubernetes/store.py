@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from vantage_secrets.clock import Clock, utc_now
@@ -90,7 +91,9 @@ class KubernetesStore(Store):
         """Yield the names that begin with ``prefix``, in order; see :meth:`Store.list`."""
         return (name for name in self._bundle().names() if str(name).startswith(prefix))
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; makes the object where it may; see :meth:`Store.stage`.
 
         Raises:
@@ -100,7 +103,8 @@ class KubernetesStore(Store):
         self.refuse_packed(name)
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
-        return self._change(lambda bundle: changing.stage(bundle, name, value, token, self._now()))
+        at = self._now() if created_at is None else as_milliseconds(created_at)
+        return self._change(lambda bundle: changing.stage(bundle, name, value, token, at))
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Compare-and-set which version is current; see :meth:`Store.promote`."""

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from vantage_secrets.clock import Clock, utc_now
@@ -92,7 +93,9 @@ class VaultStore(Store):
         """
         return self._reader.names(prefix)
 
-    def stage(self, name: SecretName, value: SecretValue, token: str) -> SecretVersion:
+    def stage(
+        self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
+    ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`. It is one write, of the ledger beside the path."""
         if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
             raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
@@ -110,7 +113,7 @@ class VaultStore(Store):
                 return shown.version(name, sent)
             if shown.pending is not None:
                 raise PendingVersionExistsError(f"'{name}' has the pending version {shown.pending}.")
-            record = Record(secrets.token_hex(8), token, digest_of(encoded), encoded.shape, self._clock())
+            record = Record(secrets.token_hex(8), token, digest_of(encoded), encoded.shape, created_at or self._clock())
             history = standing.ledger.history(name.field).with_pending(record, encoded)
             if self._writer.save(name, standing, standing.ledger.with_history(name.field, history)):
                 return history.version(name, record)
