@@ -78,6 +78,27 @@ def test_the_same_promotion_from_four_sides_happens_once(open_azure_store: OpenS
     assert len(found) == 2
 
 
+def test_a_look_in_the_middle_of_a_promotion_sees_the_version_pending_or_current_and_never_retired(
+    open_azure_store: OpenStore, key_vault: FakeKeyVault
+) -> None:
+    """The promotion happens between any two requests of the look."""
+    one, other = open_azure_store(), open_azure_store()
+    for number in (1, 2):
+        current = make_current(one, NAME, canary())
+        pending = one.stage(NAME, SecretValue(canary()), f"next-{number}")
+        mark = len(key_vault.requests) + number - 1
+
+        def promote(_request: str, mark: int = mark, version: str = pending.id, expected: str = current.id) -> None:
+            if len(key_vault.requests) == mark:
+                key_vault.before = None
+                other.promote(NAME, version, expect_current=expected)
+
+        key_vault.before = promote
+        seen = stages(one)[pending.id]
+        assert key_vault.before is None
+        assert seen in (Stage.PENDING, Stage.CURRENT)
+
+
 def test_the_race_is_decided_by_the_announcements_whichever_comes_first(
     open_azure_store: OpenStore, key_vault: FakeKeyVault
 ) -> None:

@@ -184,7 +184,7 @@ def test_reading_the_current_value_takes_one_request_and_describing_two(
     assert key_vault.requests == [f"GET /secrets/{MAIN}/"]
     key_vault.requests.clear()
     store.describe(NAME)
-    assert key_vault.requests == [f"GET /secrets/{MAIN}/versions", f"GET /secrets/{PENDING}/versions"]
+    assert key_vault.requests == [f"GET /secrets/{PENDING}/versions", f"GET /secrets/{MAIN}/versions"]
 
 
 def test_the_times_of_a_version_are_finer_than_the_vaults_seconds_and_stay_through_promotion(store: AzureStore) -> None:
