@@ -210,7 +210,7 @@ class Ledger:
 def digest_of(value: Encoded, salt: bytes | None = None) -> str:
     """Return salt and digest of a value: what remains of a retired one, to know the same token with the same value.
 
-    SECURITY: scrypt (RFC 7914) with a salt of its own, 4 MiB and about 10 ms. Who may read the ledger can try
+    SECURITY: scrypt (RFC 7914) with a salt of its own, 4 MiB and 10 to 20 ms. Who may read the ledger can try
     guesses against it at that price; against a generated value that is hopeless, against a word it is not.
     """
     salt = salt or secrets.token_bytes(_DIGEST_BYTES)

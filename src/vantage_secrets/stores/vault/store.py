@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -33,8 +32,6 @@ from vantage_secrets.stores.vault.writing import (
 TOKEN_LENGTH_MAX: Final = 64
 READERS_COUNT: Final = 16
 """Threads, and connections, of one :meth:`VaultStore.read_many`."""
-
-_FOLDER = re.compile(r"[a-z0-9/-]*", re.ASCII)
 
 
 class VaultStore(Store):
