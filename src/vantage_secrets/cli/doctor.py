@@ -53,5 +53,5 @@ def _examine(workspace: Workspace, url: str) -> Iterator[Examination]:
         yield Examination("opening", Health.BROKEN, error.message, error.hint)
         return
     with store:
-        yield Examination("opening", Health.WORKS, f"{store.url} answers.")
+        yield Examination("opening", Health.WORKS, f"{store.url} is understood, and its SDK is installed.")
         yield from store.examine()

@@ -71,6 +71,8 @@ def examine(service: Service, directory: Directory, login: Login, environment: s
     """Yield how login, TLS, listing, permissions, AWS's own rotation and quotas stand."""
     yield _of_login(login)
     yield _of_tls(service.endpoint)
+    if login.method == "none":
+        return  # nothing else can be tried without
     try:
         entries = [*directory.entries()]
     except VantageSecretsError as exc:
