@@ -130,7 +130,7 @@ def _status_row(count: int) -> BenchRow:
                 _put(client, name)
         fake.calls.clear()
         began = time.perf_counter()
-        current = {Situation.of(versions).current for versions in store.describe_many()}
+        current = {Situation.of(versions).current for versions in store.describe_many(names)}
         seconds = time.perf_counter() - began
         calls = fake.calls.total()
         one_by_one = {Situation.of(store.describe(name)).current for name in names}

@@ -157,6 +157,10 @@ class AuditedStore(Store):
             )
             yield reading
 
+    def describe_many(self, names: Iterable[SecretName]) -> Iterator[tuple[SecretVersion, ...]]:
+        """Describe many; no value, no event."""
+        return self._store.describe_many(names)
+
     def watch(self, on_change: Callable[[SecretName], None]) -> Callable[[], None]:
         """Watch; no value, no event."""
         return self._store.watch(on_change)

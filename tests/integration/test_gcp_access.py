@@ -188,7 +188,7 @@ def test_all_secrets_are_described_by_one_call_a_page(google: FakeSecretManager,
     for name in names:
         make_current(google_store, canary(), name)
     google.calls.clear()
-    found = {versions[0].name: versions for versions in google_store.describe_many()}
+    found = {versions[0].name: versions for versions in google_store.describe_many(names)}
     assert google.calls == {"ListSecrets": 1}
     assert found == {name: google_store.describe(name) for name in names}
     assert google.calls == {"ListSecrets": 1, "GetSecret": 3}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from vantage_secrets.errors import SecretNotFoundError
 from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.steps import Age, Situation
 from vantage_secrets.stores.contract import Store
@@ -60,7 +59,7 @@ class SecretStatus:
 def status_of(
     specs: Iterable[SecretSpec], store: Store, *, required: frozenset[str], now: datetime
 ) -> Iterator[SecretStatus]:
-    """Yield how each secret stands at ``now``, in the given order; one ``describe`` a secret, no value is read.
+    """Yield how each secret stands at ``now``, in the given order; no value is read.
 
     Args:
         specs: The secrets.
@@ -71,11 +70,10 @@ def status_of(
     Raises:
         StoreError: The store refused or did not answer; absence is a state, not an error.
     """
-    for spec in specs:
-        try:
-            situation = Situation.of(store.describe(spec.name))
-        except SecretNotFoundError:
-            situation = Situation(None, None, None)
+    chosen = list(specs)
+    versions = {found[0].name: found for found in store.describe_many(spec.name for spec in chosen)}
+    for spec in chosen:
+        situation = Situation.of(versions.get(spec.name, ()))
         age = Age.of(situation, max_age=spec.max_age, grace=spec.grace)
         yield SecretStatus(
             spec=spec,

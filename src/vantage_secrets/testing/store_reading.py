@@ -221,6 +221,19 @@ class StoreReadingContract:
 
     # read_many, watch, examine
 
+    def test_describe_many_yields_what_describe_returns_and_leaves_out_what_is_not_there(
+        self, store: Store, make_value: MakeValue
+    ) -> None:
+        names = [SecretName(f"many/{index}") for index in range(4)]
+        for name in names:
+            make_current(store, name, make_value())
+        make_current(store, names[0], make_value())
+        store.stage(names[1], SecretValue(make_value()), "pending")
+        found = {versions[0].name: versions for versions in store.describe_many([*names, ABSENT])}
+        assert found == {name: store.describe(name) for name in names}
+        assert [*store.describe_many([])] == []
+        assert [*store.describe_many([names[0]])] == [store.describe(names[0])]
+
     def test_read_many_yields_each_current_value_and_leaves_out_what_has_none(
         self, store: Store, make_value: MakeValue
     ) -> None:

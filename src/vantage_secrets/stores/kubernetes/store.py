@@ -87,6 +87,14 @@ class KubernetesStore(Store):
         self.refuse_packed(name)
         return tuple(row.as_version(name) for row in reversed(self._bundle().known(name)))
 
+    def describe_many(self, names: Iterable[SecretName]) -> Iterator[tuple[SecretVersion, ...]]:
+        """Yield all versions of each of ``names`` that there is, from one reading of the object."""
+        bundle = self._bundle()
+        for name in names:
+            self.refuse_packed(name)
+            if rows := bundle.versions(name):
+                yield tuple(row.as_version(name) for row in reversed(rows))
+
     def list(self, prefix: str = "") -> Iterator[SecretName]:
         """Yield the names that begin with ``prefix``, in order; see :meth:`Store.list`."""
         return (name for name in self._bundle().names() if str(name).startswith(prefix))
