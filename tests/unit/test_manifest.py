@@ -321,3 +321,15 @@ def test_importing_the_manifest_does_not_bring_in_a_toml_parser_or_a_database() 
 def test_the_default_manifest_is_toml_that_others_read_alike() -> None:
     document = tomllib.loads(render_default())
     assert document["secrets"]["KAFKA_SASL_PASSWORD"]["required_with"] == "kafka-sasl"
+
+
+def test_secrets_that_one_entry_packs_are_named_with_their_field(tmp_path: Path) -> None:
+    text = SMALL + (
+        '\n[secrets.CONFIG_API_KEY]\nname = "vantage/config#api_key"\nkind = "static"\npurpose = "x"\nowner = "x"\n'
+        'consumers = []\nmax_age = "90d"\ngrace = "1h"\n'
+        '\n[secrets.CONFIG_PASSWORD]\nname = "vantage/config#clickhouse_password"\nkind = "static"\npurpose = "x"\n'
+        'owner = "x"\nconsumers = []\nmax_age = "90d"\ngrace = "1h"\n'
+    )
+    manifest = load(written(tmp_path, text))
+    assert manifest.find("vantage/config#api_key").key == "CONFIG_API_KEY"
+    assert manifest.find("CONFIG_PASSWORD").name.field == "clickhouse_password"

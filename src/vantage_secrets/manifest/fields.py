@@ -27,7 +27,7 @@ PATTERNS = {
     Shape.TEXT: f"^{_LINE}$",  # SECURITY: no control characters, so that no text can move a terminal's cursor.
     Shape.PATH: f"^{_LINE}$",
     Shape.WORD: f"^{_WORD}$",
-    Shape.NAME: f"^{_WORD}(/{_WORD})*$",
+    Shape.NAME: f"^{_WORD}(/{_WORD})*(#[a-z0-9_]{{1,64}})?$",
     # SECURITY: a user's name may stand in a URL, a password may not: the manifest lies in the repository.
     Shape.URL: rf"^[a-z][a-z0-9+.-]*:(?!//[^/@]*:[^/@]*@){_LINE}$",
     # Seven digits a unit: more would not fit into a timedelta, and 9,999,999 days are 27,000 years.
@@ -129,7 +129,11 @@ DATABASE = (
 
 SECRET = (
     Field(
-        "name", Shape.NAME, "Name in the store: parts of a-z, 0-9 and single hyphens, joined by `/`.", mandatory=True
+        "name",
+        Shape.NAME,
+        "Name in the store: parts of a-z, 0-9 and single hyphens, joined by `/`; `#field` behind it names one field of "
+        "an entry that packs several, where the store can.",
+        mandatory=True,
     ),
     Field("kind", Shape.CHOICE, "How it is rotated; `static` is rotated by hand.", default="static", allowed=KINDS),
     Field("purpose", Shape.TEXT, "What it opens, for people.", mandatory=True),
