@@ -50,7 +50,7 @@ def watched(
 
 
 def watches(proxy: CuttingProxy) -> list[str]:
-    return [request for request in [*proxy.requests] if "watch=true" in request]
+    return [request for request in [*proxy.requests] if "watch=true" in request.lower()]
 
 
 def test_a_watch_tells_of_promotions_and_of_nothing_else_and_asks_once(
@@ -100,8 +100,13 @@ def test_what_came_while_the_connection_was_lost_is_told_when_it_is_back_from_wh
 
 
 def test_after_410_gone_the_watch_begins_with_the_object_as_it_is(
-    kube: KubeServer, watched: KubernetesStore, kube_store: KubernetesStore, kube_proxy: CuttingProxy
+    kube: KubeServer,
+    watched: KubernetesStore,
+    kube_store: KubernetesStore,
+    kube_proxy: CuttingProxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(watching, "_PAUSE_SECONDS_MAX", 0.2)
     told = Told()
     end = watched.watch(told)
     with kube_proxy.refusing():

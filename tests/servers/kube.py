@@ -27,12 +27,18 @@ class KubeServer:
     """A kube-apiserver with its etcd, on a free loopback port; ends with this process at the latest.
 
     Attributes:
+        folder: Its whole state.
         port: Where it listens; the same after a restart.
         kubeconfig: The cluster administrator's.
+
+    Args:
+        folder: For its state.
+        flags: Further ones of its own, such as ``-encrypt``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *flags: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self._flags = folder, flags
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
@@ -42,10 +48,10 @@ class KubeServer:
         """Start it, again on the same port and state, and return when it answers."""
         build = subprocess.run([_ROOT / "tools" / "build-test-kube"], stdout=subprocess.PIPE, text=True)
         assert build.returncode == 0, "the API server for the tests could not be built; see above"
-        log = self._folder / "kube.log"
+        log = self.folder / "kube.log"
         with log.open("a") as stderr:
             self._process = subprocess.Popen(
-                [build.stdout.strip(), "-dir", str(self._folder), "-port", str(self.port)],
+                [build.stdout.strip(), "-dir", str(self.folder), "-port", str(self.port), *self._flags],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
