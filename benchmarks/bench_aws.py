@@ -8,15 +8,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.servers.aws import CREDENTIALS, PREFIX, MotoServer, open_store, plain_client, running_moto
 from tests.servers.cutting_proxy import CuttingProxy
 
+from benchmarks.specs import static_spec
 from benchmarks.table import BenchRow
-from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.status import status_of
 from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.aws.marks import CURRENT, ENVIRONMENT, created_label, promoted_label, version_id
@@ -125,7 +125,7 @@ def _bulk_row(moto: MotoServer, names: list[SecretName], rounds: int) -> BenchRo
 
 def _status_row(moto: MotoServer, names: list[SecretName]) -> BenchRow:
     with CuttingProxy("127.0.0.1", moto.port) as proxy, open_store(f"http://{proxy.address}") as store:
-        specs = [_spec(name) for name in names]
+        specs = [static_spec(name) for name in names]
         began = time.perf_counter()
         found = list(status_of(specs, store, required=frozenset(), now=datetime.now(UTC)))
         seconds = time.perf_counter() - began
@@ -140,19 +140,4 @@ def _status_row(moto: MotoServer, names: list[SecretName]) -> BenchRow:
         ratio=f"{rate / QUOTA_CALLS_A_SECOND:.2f}",
         bar="one call a secret, inside the quota",
         holds=calls == len(names) and rate <= QUOTA_CALLS_A_SECOND,
-    )
-
-
-def _spec(name: SecretName) -> SecretSpec:
-    return SecretSpec(
-        key=str(name),
-        name=name,
-        kind="static",
-        purpose="benchmark",
-        owner="benchmark",
-        consumers=(),
-        max_age=timedelta(days=90),
-        grace=timedelta(days=1),
-        required=True,
-        feature=None,
     )

@@ -9,15 +9,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from azure.keyvault.secrets import SecretClient
 from tests.servers.azure_credential import StaticCredential
 from tests.servers.certificate import Certificate
 
+from benchmarks.specs import static_spec
 from benchmarks.table import BenchRow
-from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.status import status_of
 from vantage_secrets.secret import SecretName, Spelling
 from vantage_secrets.stores.azure import AzureStore, open_azure
@@ -137,7 +137,7 @@ def _many_row(fake: _Fake, names: list[SecretName]) -> BenchRow:
 
 
 def _status_row(fake: _Fake, names: list[SecretName]) -> BenchRow:
-    specs = [_spec(name) for name in names]
+    specs = [static_spec(name) for name in names]
     required = frozenset(spec.key for spec in specs)
     fake.requests()
     began = time.perf_counter()
@@ -153,19 +153,4 @@ def _status_row(fake: _Fake, names: list[SecretName]) -> BenchRow:
         ratio="-",
         bar=f"at most {QUOTA_CALLS:,} calls, a vault's quota of 10 s",
         holds=calls <= QUOTA_CALLS,
-    )
-
-
-def _spec(name: SecretName) -> SecretSpec:
-    return SecretSpec(
-        key=str(name),
-        name=name,
-        kind="static",
-        purpose="benchmark",
-        owner="benchmark",
-        consumers=(),
-        max_age=timedelta(days=90),
-        grace=timedelta(days=1),
-        required=True,
-        feature=None,
     )

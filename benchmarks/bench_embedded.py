@@ -7,9 +7,10 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.specs import static_spec
 from benchmarks.table import BenchRow
 from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.status import status_of
@@ -37,23 +38,8 @@ def _fill(store: EmbeddedStore, count: int) -> list[SecretSpec]:
         name = SecretName(f"bench/secret-{number}")
         version = store.stage(name, SecretValue(f"value-{number}-" + "x" * 32), token=f"bench-{number}")
         store.promote(name, version.id, expect_current=None)
-        specs.append(_spec(name))
+        specs.append(static_spec(name))
     return specs
-
-
-def _spec(name: SecretName) -> SecretSpec:
-    return SecretSpec(
-        key=str(name),
-        name=name,
-        kind="static",
-        purpose="benchmark",
-        owner="benchmark",
-        consumers=(),
-        max_age=timedelta(days=90),
-        grace=timedelta(days=1),
-        required=True,
-        feature=None,
-    )
 
 
 def _status_row(store: EmbeddedStore, specs: list[SecretSpec]) -> BenchRow:

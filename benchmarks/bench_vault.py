@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import hvac
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.vault import Engine, Server, make_engine, running_server
 
+from benchmarks.specs import static_spec
 from benchmarks.table import BenchRow
-from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.status import status_of
 from vantage_secrets.secret import SecretName, SecretValue
 from vantage_secrets.stores.vault import VaultStore
@@ -117,7 +117,7 @@ def _delay(port: int, parent: Connection) -> None:
 
 
 def _status_row(server: Server, engine: Engine, names: list[SecretName]) -> BenchRow:
-    specs = [_spec(name) for name in names]
+    specs = [static_spec(name) for name in names]
     required = frozenset(spec.key for spec in specs)
     with CuttingProxy("127.0.0.1", server.port) as proxy, engine.open(proxy=proxy) as store:
         [*store.list()]
@@ -134,19 +134,4 @@ def _status_row(server: Server, engine: Engine, names: list[SecretName]) -> Benc
         ratio=f"{calls / len(names):.1f} a secret",
         bar=f"at most {STATUS_CALLS_MAX} a secret",
         holds=calls <= STATUS_CALLS_MAX * len(names),
-    )
-
-
-def _spec(name: SecretName) -> SecretSpec:
-    return SecretSpec(
-        key=str(name),
-        name=name,
-        kind="static",
-        purpose="benchmark",
-        owner="benchmark",
-        consumers=(),
-        max_age=timedelta(days=90),
-        grace=timedelta(days=1),
-        required=True,
-        feature=None,
     )

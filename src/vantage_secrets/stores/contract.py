@@ -12,10 +12,18 @@ from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
-from vantage_secrets.errors import SecretNotFoundError, UnsupportedOperationError, VantageSecretsError
+from vantage_secrets.errors import (
+    InvalidInputError,
+    SecretNotFoundError,
+    UnsupportedOperationError,
+    VantageSecretsError,
+)
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
+
+TOKEN_LENGTH_MAX: Final = 64
+"""Longest idempotence token, in characters."""
 
 
 class Capability(StrEnum):
@@ -236,6 +244,16 @@ class Store(ABC):
                 f"A store of '{self.scheme}:' keeps one secret under a name; '{name}' is one of several.",
                 hint=f"Give the secret a name of its own, such as {name.path}/{own}.",
             )
+
+    @staticmethod
+    def refuse_token(token: str) -> None:
+        """Do nothing for a token of 1 to 64 characters; ``stage`` begins with this.
+
+        Raises:
+            InvalidInputError: The token is shorter or longer.
+        """
+        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
+            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
 
     @abstractmethod
     def close(self) -> None:

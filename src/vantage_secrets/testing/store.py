@@ -16,7 +16,6 @@ from typing import ClassVar
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
-    InvalidInputError,
     PendingVersionExistsError,
     SecretNotFoundError,
     StoreAccessDeniedError,
@@ -27,8 +26,6 @@ from vantage_secrets.errors import (
 )
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Capability, Store
-
-TOKEN_LENGTH_MAX = 64
 
 
 @dataclass
@@ -137,8 +134,7 @@ class MemoryStore(Store):
         self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
     ) -> SecretVersion:
         """Keep a pending version; see :meth:`Store.stage <vantage_secrets.stores.contract.Store.stage>`."""
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"A token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         with self._lock:
             self._answer(name)
             secret = self._secrets.get(name, _Secret())

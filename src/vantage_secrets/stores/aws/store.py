@@ -9,7 +9,6 @@ from typing import Final
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
-    InvalidInputError,
     SecretNotFoundError,
     StoreBusyError,
     VersionConflictError,
@@ -30,7 +29,6 @@ from vantage_secrets.stores.aws.staging import home_to_write, pending_exists, se
 from vantage_secrets.stores.aws.steps import Steps
 from vantage_secrets.stores.contract import Capability, Examination, Store
 
-TOKEN_LENGTH_MAX: Final = 64
 BATCH_COUNT: Final = 20
 """Secrets in one ``BatchGetSecretValue``, the most that AWS takes."""
 
@@ -143,8 +141,7 @@ class AwsStore(Store):
             EnvironmentMismatchError: The secret belongs to another environment.
         """
         self.refuse_packed(name)
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         encoded = encode(value)
         record = home_to_write(self._steps, name)
         id_ = version_id(record.salt, str(name), token)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
-    InvalidInputError,
     NameCollisionError,
     PendingVersionExistsError,
     SecretNotFoundError,
@@ -44,7 +43,6 @@ from vantage_secrets.stores.contract import Capability, Examination, Store
 if TYPE_CHECKING:
     from vantage_secrets.stores.azure.vault import KeyVault
 
-TOKEN_LENGTH_MAX: Final = 64
 _READERS_MAX: Final = 10  # As many as the connections that the SDK's transport keeps open.
 
 
@@ -122,8 +120,7 @@ class AzureStore(Store):
             InvalidSecretValueError: Written for Key Vault, the value is larger than 25,600 bytes.
         """
         self.refuse_packed(name)
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         content = encoded(value)
         token_digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         history = load_anything(self._vault, name)

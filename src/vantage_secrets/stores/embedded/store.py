@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
     EncryptionKeyError,
     EnvironmentMismatchError,
-    InvalidInputError,
     PendingVersionExistsError,
     StoreError,
     VersionConflictError,
@@ -48,7 +47,6 @@ from vantage_secrets.stores.embedded.records import (
 )
 from vantage_secrets.stores.embedded.sqlite import Database, translated
 
-TOKEN_LENGTH_MAX: Final = 64
 _PAGE_COUNT = 500  # Names per statement of list(): enough to be fast, few enough to hold.
 
 _READ = """SELECT store.key_id, s.*, v.*, sealed.wrapped_key, sealed.ciphertext
@@ -137,8 +135,7 @@ class EmbeddedStore(Store):
     ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`."""
         self.refuse_packed(name)
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         with self._writing() as (connection, header):
             secret = self._catalogue.secret(connection, self._envelope, name)
             if secret is not None and secret.exists:

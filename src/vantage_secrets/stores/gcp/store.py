@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
-    InvalidInputError,
     SecretNotFoundError,
     StoreAccessDeniedError,
     StoreError,
@@ -30,7 +29,6 @@ from vantage_secrets.stores.gcp.record import CURRENT_ALIAS, FILTER, PREVIOUS_AL
 from vantage_secrets.stores.gcp.seen import Known, Seen
 from vantage_secrets.stores.gcp.writing import Writer, absent
 
-TOKEN_LENGTH_MAX: Final = 64
 READERS_MAX: Final = 16
 """How many values ``read_many`` fetches at once."""
 
@@ -166,8 +164,7 @@ class GoogleStore(Store):
             EnvironmentMismatchError: The secret belongs to another environment.
         """
         self.refuse_packed(name)
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         return self._writer.stage(name, value, token, created_at)
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:

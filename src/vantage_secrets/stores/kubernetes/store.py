@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.errors import InvalidInputError, StoreBusyError, VersionNotFoundError, VersionRetiredError
+from vantage_secrets.errors import StoreBusyError, VersionNotFoundError, VersionRetiredError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Capability, Examination, Store
 from vantage_secrets.stores.kubernetes import changing
@@ -17,8 +17,6 @@ from vantage_secrets.stores.kubernetes.connection import Connection, pauses
 from vantage_secrets.stores.kubernetes.examining import examine
 from vantage_secrets.stores.kubernetes.rows import as_milliseconds
 from vantage_secrets.stores.kubernetes.watching import Watch
-
-TOKEN_LENGTH_MAX = 64
 
 _Result = TypeVar("_Result")
 
@@ -109,8 +107,7 @@ class KubernetesStore(Store):
             StoreAccessDeniedError: The object is not there and this login may not create one.
         """
         self.refuse_packed(name)
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         at = self._now() if created_at is None else as_milliseconds(created_at)
         return self._change(lambda bundle: changing.stage(bundle, name, value, token, at))
 
@@ -145,7 +142,7 @@ class KubernetesStore(Store):
         """
         watch = Watch(self._connection, lambda document: Bundle(document, self._connection.place, self.environment))
         watch.begin(on_change)
-        self._watches.append(watch)
+        self._watches = [*(one for one in self._watches if not one.has_ended), watch]
         return watch.end
 
     def examine(self) -> Iterator[Examination]:

@@ -46,6 +46,11 @@ class Watch:
         self._response: Any = None
         self._ended = threading.Event()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether ``end`` was called."""
+        return self._ended.is_set()
+
     def begin(self, on_change: Callable[[SecretName], None]) -> None:
         """Note what is current, open the stream, and tell of changes from now on.
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
-    InvalidInputError,
     PendingVersionExistsError,
     SecretNotFoundError,
     VersionConflictError,
@@ -29,7 +28,6 @@ from vantage_secrets.stores.vault.writing import (
     sibling_of,
 )
 
-TOKEN_LENGTH_MAX: Final = 64
 READERS_COUNT: Final = 16
 """Threads, and connections, of one :meth:`VaultStore.read_many`."""
 
@@ -94,8 +92,7 @@ class VaultStore(Store):
         self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
     ) -> SecretVersion:
         """Make a pending version durable; see :meth:`Store.stage`. It is one write, of the ledger beside the path."""
-        if not 1 <= len(token) <= TOKEN_LENGTH_MAX:
-            raise InvalidInputError(f"An idempotence token has 1 to {TOKEN_LENGTH_MAX} characters, not {len(token)}.")
+        self.refuse_token(token)
         encoded = encode(name, value)
         for _ in range(TRIES):
             standing = self._writer.ready(name)
