@@ -138,7 +138,7 @@ def test_permission_that_is_refused_on_one_secret_leaves_the_others_alone(
         lambda: limited.delete(NAME),
         lambda: [*limited.read_many([NAME, OTHER])],
     ):
-        with pytest.raises(StoreAccessDeniedError, match="'vantage-api-key(--pending)?'"):
+        with pytest.raises(StoreAccessDeniedError, match=r"'vantage-api-key(--pending)?'"):
             call()
 
 
