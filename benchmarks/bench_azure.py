@@ -90,16 +90,17 @@ def _fill(fake: _Fake, count: int) -> list[SecretName]:
 
 
 def _read_row(fake: _Fake, names: list[SecretName], count: int) -> BenchRow:
-    """Read one after another through us and through the vendor's client, in turns."""
-    ours, peer = [], []
+    """Read through us and through the vendor's client, each first in turns: the second of two is a little faster."""
+    ours: list[float] = []
+    peer: list[float] = []
     for number in range(count):
         name = names[number % len(names)]
-        began = time.perf_counter()
-        fake.store.read(name)
-        between = time.perf_counter()
-        fake.client.get_secret(name.spelled(Spelling.AZURE))
-        ours.append(between - began)
-        peer.append(time.perf_counter() - between)
+        place = name.spelled(Spelling.AZURE)
+        pair = [(ours, partial(fake.store.read, name)), (peer, partial(fake.client.get_secret, place))]
+        for times, call in pair if number % 2 else reversed(pair):
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
     median, peer_median = statistics.median(ours), statistics.median(peer)
     return BenchRow(
         what="Azure: read of one secret (fake, loopback)",

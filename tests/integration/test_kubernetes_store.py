@@ -402,6 +402,7 @@ def test_each_verb_reads_the_object_once_and_writes_it_at_most_once(
         assert calls(lambda: store.read(names[0])) == ["GET"]
         assert calls(lambda: [*store.read_many(names)]) == ["GET"]
         assert calls(lambda: store.describe(names[0])) == ["GET"]
+        assert calls(lambda: [*store.describe_many(names)]) == ["GET"]
         assert calls(lambda: [*store.list()]) == ["GET"]
         assert calls(lambda: store.stage(names[0], SecretValue(canary()), "next")) == ["GET", "PUT"]
         assert calls(lambda: store.delete(names[0])) == ["GET", "PUT"]
