@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -97,7 +97,10 @@ def _read_row(fake: _Fake, names: list[SecretName], count: int) -> BenchRow:
     for number in range(count):
         name = names[number % len(names)]
         place = name.spelled(Spelling.AZURE)
-        pair = [(ours, partial(fake.store.read, name)), (peer, partial(fake.client.get_secret, place))]
+        pair: list[tuple[list[float], Callable[[], object]]] = [
+            (ours, partial(fake.store.read, name)),
+            (peer, partial(fake.client.get_secret, place)),
+        ]
         for times, call in pair if number % 2 else reversed(pair):
             began = time.perf_counter()
             call()
