@@ -193,7 +193,9 @@ def test_a_place_is_read_from_its_url_and_tells_it() -> None:
 def answer(status: int, **found: Any) -> Exception:
     from kubernetes.client.exceptions import ApiException
 
-    return ApiException(status=status, reason="said", body=json.dumps({"kind": "Status", **found}))
+    exc = ApiException(status=status, reason="said")
+    exc.body = json.dumps({"kind": "Status", **found})
+    return exc
 
 
 @pytest.mark.parametrize(
