@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import NoReturn
 import pytest
 
 from tests.canary import leaks_below, leaks_in, planted
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background so, and child processes would inherit a Ctrl-C that does nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _OFFLINE = ("unit", "property", "contract", "crash")
 
