@@ -41,8 +41,8 @@ check: $(VENV)/dev.stamp ## Format, lint, types, import rule, generated files, d
 format: $(VENV)/dev.stamp ## Put the code into its form
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure every bar beside its peer and write a table
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/dev.stamp ## Measure every bar beside its peer; the table goes to docs/reference/benchmarks.md
+	@$(BIN)/python -m benchmarks --output docs/reference/benchmarks.md
 
 docs: $(VENV)/dev.stamp ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "Documentation: site/index.html"

@@ -47,8 +47,9 @@ def main() -> int:
 
 
 def _heading() -> str:
+    rule = "A ratio is ours to what stands beside it, in one run. Absolute figures move from machine to machine."
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine}."
+    return f"# Benchmarks\n\nWritten by `make bench`, {datetime.now(UTC):%Y-%m-%d}: {machine}. {rule}"
 
 
 def _markdown(rows: list[BenchRow]) -> str:

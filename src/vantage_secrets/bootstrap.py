@@ -267,13 +267,19 @@ os.register_at_fork(after_in_child=_renew_lock_after_fork)
 
 
 def initialise(
-    folder: Path, *, environment: str, key_source: str = "file", passphrase: Callable[[], str] | None = None
+    folder: Path,
+    *,
+    environment: str,
+    store_url: str | None = None,
+    key_source: str = "file",
+    passphrase: Callable[[], str] | None = None,
 ) -> Manifest:
     """Make a manifest, an embedded store with its key, and an audit log in ``folder``, and return the manifest.
 
     Args:
         folder: Where the manifest goes; the rest goes into ``.vantage-secrets/`` below it.
         environment: Which environment's secrets these are, such as ``production``.
+        store_url: A store that there is already, such as ``vault://…``; no embedded one is made then.
         key_source: Where the key-encryption key is kept: ``file``, ``keyring`` or ``passphrase``.
         passphrase: Asks for what the key is derived from, with ``passphrase``.
 
@@ -283,7 +289,6 @@ def initialise(
     """
     from vantage_secrets.audit.signing_key import create_signing_key
     from vantage_secrets.manifest import parse, render_default
-    from vantage_secrets.stores.embedded import create_embedded
 
     path = folder / FILE_NAME
     if path.exists():
@@ -294,22 +299,25 @@ def initialise(
             f"There is a store in '{state}', and no manifest for it.",
             hint=f"Bring {FILE_NAME} back, or move '{state}' away and run 'vantage-secrets init' again.",
         )
-    key_file = f"{STATE_FOLDER}/key" if key_source == "file" else None
+    key_file = f"{STATE_FOLDER}/key" if key_source == "file" and store_url is None else None
 
     def text(public_key: str | None) -> str:
-        url = f"embedded:{STATE_FOLDER}/secrets.db"
+        url = store_url or f"embedded:{STATE_FOLDER}/secrets.db"
         return render_default(environment=environment, store_url=url, key_file=key_file, audit_public_key=public_key)
 
     parse(text(None), path)  # a mistake in the environment's name is found before anything is made
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / ".gitignore").write_text("*\n")
-    create_embedded(
-        state / "secrets.db",
-        environment=environment,
-        key_source=key_source,
-        key_file=folder / key_file if key_file else None,
-        passphrase=passphrase,
-    ).close()
+    if store_url is None:
+        from vantage_secrets.stores.embedded import create_embedded
+
+        create_embedded(
+            state / "secrets.db",
+            environment=environment,
+            key_source=key_source,
+            key_file=folder / key_file if key_file else None,
+            passphrase=passphrase,
+        ).close()
     public_key = create_signing_key(state / "audit")  # after the store: what can fail comes first
     path.write_text(text(public_key))  # last: a manifest that is there means that all of it is there
     return load(path)

@@ -28,6 +28,12 @@ def init(
         KeySource,
         typer.Option(help="Where the key-encryption key is kept: a file, the system's keyring, a passphrase."),
     ] = KeySource.FILE,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of a store that there is, such as vault://…; no embedded one is made.", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a manifest, an encrypted store and an audit log.
@@ -38,18 +44,22 @@ def init(
     from vantage_secrets.manifest import FILE_NAME
 
     directory.mkdir(parents=True, exist_ok=True)
-    manifest = initialise(directory, environment=environment, key_source=key.value, passphrase=new_passphrase)
+    manifest = initialise(
+        directory, environment=environment, store_url=store, key_source=key.value, passphrase=new_passphrase
+    )
     _record_init(context, directory / FILE_NAME)
     place = directory / STATE_FOLDER
     if as_json:
         print_json({"manifest": str(manifest.path), "state": str(place.resolve()), "environment": environment})
         return
     print(f"Wrote {directory / FILE_NAME}, which names {len(manifest.secrets)} secrets; none has a value yet.")
-    print(f"The encrypted store and the audit log are in {place}/")
-    if key is KeySource.FILE:
+    print(f"The {'audit log is' if store else 'encrypted store and the audit log are'} in {place}/")
+    if store is None and key is KeySource.FILE:
         say(f"Keep a copy of {place / 'key'} apart from the store: without it no value can be read, by anybody.")
     if directory.resolve() != Path.cwd():
         say(f"Next: cd {directory}")
+    if store is not None:
+        say("Next: vantage-secrets doctor, which tells whether the store can be used from here")
     say("Next: vantage-secrets migrate import .env, or vantage-secrets set VANTAGE_API_KEY")
 
 
