@@ -71,10 +71,6 @@ class Refresher:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_seconds)
 
-    def is_running(self) -> bool:
-        """Return whether the thread is there."""
-        return self._thread is not None and self._thread.is_alive()
-
 
 def _refresh_until(owner: weakref.ref[Refreshed], wake: threading.Event) -> None:
     while not wake.is_set():

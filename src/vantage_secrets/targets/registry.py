@@ -11,11 +11,6 @@ ENTRY_POINT_GROUP = "vantage_secrets.targets"
 """Packages that bring a target register its opener here: ``(*, database_url, clock) -> Target``."""
 
 
-def registered_kinds() -> tuple[str, ...]:
-    """Return the kinds of secret that some installed target serves, in order."""
-    return tuple(sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)))
-
-
 def open_target(kind: str, *, database_url: str, clock: Clock = utc_now) -> Target | None:
     """Return the target that serves ``kind``, opened, or ``None`` when no installed target does.
 
