@@ -9,12 +9,16 @@ from typing import Any
 
 from vantage_secrets.audit.event import AuditEvent
 from vantage_secrets.audited_store import AuditedStore, Recorder
+from vantage_secrets.clock import Clock
+from vantage_secrets.credential import Credential
 from vantage_secrets.database import Database
+from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.rotator import Rotator
 from vantage_secrets.secret import SecretName, SecretValue
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.embedded import create_embedded
 from vantage_secrets.targets.api_key import ApiKeyTarget, ApiKeyVerifier
+from vantage_secrets.targets.contract import TargetContext
 from vantage_secrets.testing import FakeClock
 
 NAME = SecretName("vantage/api-key")
@@ -71,6 +75,28 @@ class EventList:
         """Nothing is open."""
 
 
+def no_administrator() -> Credential:
+    """For targets that need none."""
+    raise AssertionError("this target asked for an administrator")
+
+
+def target_context(database: Database, clock: Clock, **changes: Any) -> TargetContext:
+    """Return what an API-key target is opened with; ``changes`` are those of its secret's spec."""
+    spec = SecretSpec(
+        key="VANTAGE_API_KEY",
+        name=NAME,
+        kind="api-key",
+        purpose="Collector authentication",
+        owner="platform team",
+        consumers=(),
+        max_age=timedelta(days=90),
+        grace=GRACE,
+        required=True,
+        feature=None,
+    )._replace(**changes)
+    return TargetContext(spec, None, lambda: database, no_administrator, clock)
+
+
 class RotationBench:
     """Everything that a rotation needs, in one folder."""
 
@@ -84,8 +110,8 @@ class RotationBench:
         )
         self.store: Store = AuditedStore(self.embedded, self.recorder)
         self.database_url = f"sqlite:///{folder / 'control.db'}"
-        self.target = ApiKeyTarget(database_url=self.database_url, clock=self.clock)
         self.database = Database(self.database_url)
+        self.target = ApiKeyTarget(target_context(self.database, self.clock))
 
     def rotator(self, death: DyingAfter | None = None) -> Rotator:
         store, target = (death.wrap(self.store), death.wrap(self.target)) if death else (self.store, self.target)

@@ -15,8 +15,9 @@ from vantage_secrets.audit.place import here
 from vantage_secrets.audited_store import AuditedStore, Recorder
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import InvalidInputError, RotationError, UnsupportedOperationError
-from vantage_secrets.manifest import FILE_NAME, Manifest, SecretSpec, find_manifest, load
-from vantage_secrets.secret import SecretValue, SecretVersion
+from vantage_secrets.manifest import FILE_NAME, Manifest, SecretSpec, TargetSettings, find_manifest, load
+from vantage_secrets.manifest.fields import TARGET_KINDS
+from vantage_secrets.secret import SecretName, SecretValue, SecretVersion
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.stores.registry import open_store
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from vantage_secrets.audit.collection import Collection
     from vantage_secrets.audit.log import AuditLog
     from vantage_secrets.client import SecretClient
+    from vantage_secrets.credential import Credential
+    from vantage_secrets.database import Database
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.targets.contract import Target
 
@@ -141,12 +144,61 @@ class Workspace:
             )
 
     def target(self, spec: SecretSpec) -> Target | None:
-        """Return the target that serves the secret's kind, or ``None`` when no installed target does."""
-        if spec.kind not in self._targets:
-            from vantage_secrets.targets.registry import open_target
+        """Return the target that serves the secret, or ``None`` when nothing here can change it.
 
-            self._targets[spec.kind] = open_target(spec.kind, database_url=self.manifest.database.url, clock=self.clock)
-        return self._targets[spec.kind]
+        Raises:
+            MissingExtraError: The target's client is not installed.
+            TargetError: It cannot be reached.
+        """
+        if spec.key not in self._targets:
+            self._targets[spec.key] = self._open_target(spec)
+        return self._targets[spec.key]
+
+    def _open_target(self, spec: SecretSpec) -> Target | None:
+        if spec.kind in TARGET_KINDS and spec.target is None:
+            return None  # nothing says where it opens the door
+        from vantage_secrets.targets.contract import TargetContext
+        from vantage_secrets.targets.registry import open_target
+
+        settings = None if spec.target is None else self.manifest.targets[spec.target]
+        return open_target(
+            TargetContext(
+                spec=spec,
+                settings=settings,
+                database=lambda: self.database,
+                administrator=lambda: self._administrator(settings),
+                clock=self.clock,
+            )
+        )
+
+    def _administrator(self, settings: TargetSettings | None) -> Credential:
+        """Return the login that may change credentials at a target; its password is read from the store, on record.
+
+        Raises:
+            RotationError: The manifest names no such login.
+            StoreError: The store does not return its password.
+        """
+        from vantage_secrets.credential import Credential
+
+        if settings is None or not settings.values.get("admin_secret"):
+            name = settings.name if settings else "NAME"
+            raise RotationError(
+                f"No secret holds the password of the administrator of target '{name}'.",
+                hint=f"Write admin_secret under [targets.{name}], then: vantage-secrets set NAME",
+            )
+        value = self.store.read(SecretName(settings.text("admin_secret"))).value
+        return Credential.of(value, account=settings.text("admin_user"))
+
+    @cached_property
+    def database(self) -> Database:
+        """The control database that the manifest names.
+
+        Raises:
+            DatabaseError: It cannot be opened.
+        """
+        from vantage_secrets.database import Database
+
+        return Database(self.manifest.database.url)
 
     def rotator(self, spec: SecretSpec) -> Rotator:
         """Return what rotates this secret.
@@ -159,8 +211,8 @@ class Workspace:
         target = self.target(spec)
         if target is None:
             raise RotationError(
-                f"'{spec.key}' is of kind '{spec.kind}', which no installed target can change.",
-                hint=f"Change it at its target by hand, then: vantage-secrets set {spec.key}",
+                f"'{spec.key}' is of kind '{spec.kind}', and nothing here can change it at its target.",
+                hint=_hint_without_target(spec),
             )
         return Rotator(self.store, target, self.recorder, clock=self.clock)
 
@@ -216,10 +268,16 @@ class Workspace:
                 target.close()
         self._targets.clear()
         opened = self.__dict__
-        for part in ("store", "audit"):  # the store first: its last access belongs on record
+        for part in ("database", "store", "audit"):  # the store first: its last access belongs on record
             if part in opened:
                 opened.pop(part).close()
         opened.pop("recorder", None)
+
+
+def _hint_without_target(spec: SecretSpec) -> str:
+    by_hand = f"hange it at its target by hand, then: vantage-secrets set {spec.key}"
+    kind = TARGET_KINDS.get(spec.kind)
+    return f"Write [targets.{kind}] into the manifest. Or c{by_hand}" if kind else f"C{by_hand}"
 
 
 def open_workspace(

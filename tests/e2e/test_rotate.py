@@ -68,7 +68,7 @@ def test_abandon_gives_up_what_is_pending_and_stands_alone(shown: Desk, desk: De
 def test_a_kind_without_a_target_names_what_to_do_by_hand(desk: Desk) -> None:
     done = desk.run("rotate", "KAFKA_SASL_PASSWORD")
     assert (done.code, done.out) == (3, "")
-    assert "is of kind 'kafka-password', which no installed target can change" in done.err
+    assert "is of kind 'kafka-password', and nothing here can change it at its target" in done.err
     assert "hint: Change it at its target by hand, then: vantage-secrets set KAFKA_SASL_PASSWORD\n" in done.err
 
 

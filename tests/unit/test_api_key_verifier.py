@@ -25,6 +25,7 @@ from vantage_secrets.secret import SecretName, SecretReading, SecretValue
 from vantage_secrets.targets.api_key import ApiKeyVerifier
 from vantage_secrets.targets.api_key import verifier as verifier_module
 from vantage_secrets.targets.api_key.verifier import digest_of
+from vantage_secrets.targets.contract import LastUse
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_revoked_key_is_refused_by_the_next_snapshot(
 ) -> None:
     reading = _installed(bench)
     assert verifier.verify(NAME, reading.value.reveal_text())
-    bench.target.revoke(reading)
+    bench.target.revoke(reading, keep=None)
     _stale(monkeypatch)
     assert verifier.verify(NAME, reading.value.reveal_text()) is None
     bench.target.verify_refused(reading)
@@ -109,23 +110,23 @@ def test_a_database_that_is_away_accepts_nothing_and_says_so(
         path.write_bytes(b"\xff" * 4096)
     with pytest.raises(DatabaseError):
         verifier.verify(NAME, reading.value.reveal_text())
-    for call in (bench.target.verify, bench.target.verify_refused, bench.target.revoke):
+    for call in (bench.target.verify, bench.target.verify_refused, bench.target.last_used):
         with pytest.raises(TargetUnavailableError):
             call(reading)
 
 
 def test_uses_are_written_by_flush_and_never_turned_back(bench: RotationBench, verifier: ApiKeyVerifier) -> None:
     reading = _installed(bench)
-    key, version = reading.value.reveal_text(), reading.version.id
-    assert bench.target.last_used(NAME, version) is None
+    key = reading.value.reveal_text()
+    assert bench.target.last_used(reading) == LastUse(is_known=True)
     verifier.verify(NAME, key)
     late = bench.clock()
     verifier.flush()
-    assert bench.target.last_used(NAME, version) == late
+    assert bench.target.last_used(reading).at == late
     bench.clock.advance(-timedelta(hours=1))
     verifier.verify(NAME, key)
     verifier.flush()
-    assert bench.target.last_used(NAME, version) == late
+    assert bench.target.last_used(reading).at == late
 
 
 def test_only_a_salted_digest_of_a_key_is_kept(bench: RotationBench) -> None:
@@ -142,12 +143,12 @@ def test_only_a_salted_digest_of_a_key_is_kept(bench: RotationBench) -> None:
 def test_installing_again_changes_nothing_and_a_revoked_version_does_not_come_back(bench: RotationBench) -> None:
     reading = _installed(bench)
     bench.target.install(reading, keep=None)
-    assert bench.target.probe(NAME).accepted_count == 1
-    bench.target.revoke(reading)
+    assert bench.target.probe().accepted_count == 1
+    bench.target.revoke(reading, keep=None)
     with pytest.raises(RotationError, match="was revoked before") as caught:
         bench.target.install(reading, keep=None)
     assert "--abandon" in caught.value.hint
-    assert bench.target.probe(NAME).accepted_count == 0
+    assert bench.target.probe().accepted_count == 0
 
 
 def test_a_version_from_before_the_first_rotation_is_taken_in_beside_the_new_one(

@@ -149,7 +149,7 @@ def test_a_run_killed_at_any_call_is_repaired_by_running_again(tmp_path: Path, b
         report = bench.rotator().reconcile(NAME, grace=timedelta(0))
         assert report.situation.is_at_rest, f"call {number}"
         assert bench.opens(bench.current())
-        accepted = bench.target.probe(NAME).accepted_count
+        accepted = bench.target.probe().accepted_count
         assert accepted == 1, f"call {number}: {accepted} keys are accepted"
         assert bench.opens(first) == (bench.current() == first)
         bench.close()

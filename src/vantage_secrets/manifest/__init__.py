@@ -8,8 +8,11 @@ from vantage_secrets.manifest.model import (
     ClientSettings,
     DatabaseSettings,
     Manifest,
+    NotificationSettings,
+    ScheduleSettings,
     SecretSpec,
     StoreSettings,
+    TargetSettings,
 )
 from vantage_secrets.manifest.reading import VARIABLE, find_manifest, load, parse
 from vantage_secrets.manifest.schema import json_schema
@@ -22,8 +25,11 @@ __all__ = [
     "ClientSettings",
     "DatabaseSettings",
     "Manifest",
+    "NotificationSettings",
+    "ScheduleSettings",
     "SecretSpec",
     "StoreSettings",
+    "TargetSettings",
     "add_secret",
     "find_manifest",
     "json_schema",

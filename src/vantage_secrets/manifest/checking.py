@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vantage_secrets.manifest.fields import LENGTHS, PATTERNS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Field, Shape
+from vantage_secrets.manifest.fields import (
+    COUNT_MAX,
+    ELEMENTS,
+    LENGTHS,
+    PATTERNS,
+    SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
+    Field,
+    Shape,
+)
 from vantage_secrets.manifest.locator import KeyPath
 
 _ECHO_LENGTH = 24
-_ECHOED = (Shape.CHOICE, Shape.DURATION, Shape.NAME, Shape.WORD)
+_ECHOED = (Shape.ACCOUNT, Shape.CHOICE, Shape.DURATION, Shape.NAME, Shape.WORD)
+_BOUNDS = {Shape.BYTES: (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX), Shape.COUNT: (1, COUNT_MAX)}
 _VALUE_KEYS = frozenset({"value", "secret", "password", "token", "default", "key"})
 
 FORMS = {
@@ -20,7 +30,14 @@ FORMS = {
     Shape.PATH: "a path in quotes",
     Shape.DURATION: 'days, hours, minutes and seconds in quotes, as in "90d", "12h" or "1h30m"',
     Shape.BYTES: f"a whole number from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}",
+    Shape.COUNT: f"a whole number from 1 to {COUNT_MAX}",
+    Shape.ACCOUNT: "a user's name of letters, digits, underscores, dots and hyphens in quotes, at most 60 characters",
     Shape.WORDS: 'a list of different words, as in ["collector", "worker"]',
+    Shape.TEXTS: "a list of texts in quotes",
+    Shape.WINDOW: 'days and hours in quotes, as in "Mon-Fri 09:00-16:00"',
+    Shape.WINDOWS: 'a list of windows, as in ["Mon-Fri 09:00-16:00"]',
+    Shape.URLS: "a list of different URLs in quotes, without passwords",
+    Shape.NAMES: 'a list of different names, as in ["vantage/api-key"]',
 }
 
 
@@ -28,15 +45,20 @@ def matches(value: object, field: Field) -> bool:
     """Return whether ``value`` may stand where ``field`` does."""
     if field.shape is Shape.CHOICE:
         return isinstance(value, str) and value in field.allowed
-    if field.shape is Shape.BYTES:
-        return type(value) is int and SEGMENT_BYTES_MIN <= value <= SEGMENT_BYTES_MAX
-    if field.shape is Shape.WORDS:
+    if field.shape in _BOUNDS:
+        least, most = _BOUNDS[field.shape]
+        return type(value) is int and least <= value <= most
+    if field.shape in ELEMENTS:
+        element = ELEMENTS[field.shape]
         return (
-            isinstance(value, list)
-            and all(is_text(word, Shape.WORD) for word in value)
-            and len(set(value)) == len(value)
+            isinstance(value, list) and all(is_text(each, element) for each in value) and _are_different(value, field)
         )
     return is_text(value, field.shape)
+
+
+def _are_different(values: list[str], field: Field) -> bool:
+    # A program's arguments may repeat, and stand in a list of texts; words, names and URLs are sets.
+    return field.shape is Shape.TEXTS or len(set(values)) == len(values)
 
 
 def is_text(value: object, shape: Shape) -> bool:
@@ -54,7 +76,7 @@ def shown(value: object, field: Field) -> str:
     """
     if isinstance(value, str) and field.shape in _ECHOED and len(value) <= _ECHO_LENGTH and value.isprintable():
         return f"'{value}'"
-    if type(value) is int and field.shape is Shape.BYTES:
+    if type(value) is int and field.shape in _BOUNDS:
         return str(value)
     if isinstance(value, str):
         return "a text of another form" if value else "empty"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from vantage_secrets.errors import UnknownSecretError
 from vantage_secrets.secret import SecretName
@@ -27,6 +28,10 @@ class SecretSpec(NamedTuple):
         grace: How long old and new both work during a rotation, at the most; shorter than ``max_age``.
         required: Whether the platform needs it: always, or while ``feature`` is switched on.
         feature: The feature that it belongs to, or ``None``.
+        target: Name of the ``[targets.NAME]`` table that serves it, or ``None`` where there is none.
+        account: User at the target; empty where none is given.
+        quiet: How long the old one must not have been used before it is revoked.
+        at_grace_end: Whether the old one is revoked when the grace has passed and not every consumer has moved.
     """
 
     key: str
@@ -39,6 +44,41 @@ class SecretSpec(NamedTuple):
     grace: timedelta
     required: bool
     feature: str | None
+    target: str | None = None
+    account: str = ""
+    quiet: timedelta = timedelta(minutes=5)
+    at_grace_end: Literal["force", "hold"] = "force"
+
+
+class TargetSettings(NamedTuple):
+    """One table ``[targets.NAME]``, checked against the fields of its kind.
+
+    Attributes:
+        name: What secrets call it.
+        kind: One of ``fields.TARGETS``.
+        values: Every key of that kind: lengths as ``timedelta``, paths absolute, lists as tuples; ``None`` where
+            nothing was given and there is no default.
+    """
+
+    name: str
+    kind: str
+    values: Mapping[str, Any]
+
+    def text(self, key: str) -> str:
+        """Return the text under ``key``; empty where nothing was given."""
+        return self.values[key] or ""
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return the list under ``key``."""
+        return cast("tuple[str, ...]", self.values[key])
+
+    def length(self, key: str) -> timedelta:
+        """Return the length of time under ``key``."""
+        return cast("timedelta", self.values[key])
+
+    def path(self, key: str) -> Path | None:
+        """Return the path under ``key``, absolute, or ``None``."""
+        return cast("Path | None", self.values[key])
 
 
 class StoreSettings(NamedTuple):
@@ -80,6 +120,31 @@ class DatabaseSettings(NamedTuple):
     url: str
 
 
+class ScheduleSettings(NamedTuple):
+    """When rotations begin by themselves.
+
+    Attributes:
+        windows: When they may begin, as in ``Mon-Fri 09:00-16:00``; empty for any time.
+        timezone: IANA name of the windows' time zone.
+        jitter: By how much, at the most, one begins before it is due.
+        offset: Least time between the beginnings of two that one consumer has to follow.
+        failures: After how many failures in one run nothing further is begun.
+    """
+
+    windows: tuple[str, ...]
+    timezone: str
+    jitter: timedelta
+    offset: timedelta
+    failures: int
+
+
+class NotificationSettings(NamedTuple):
+    """Who is told: names of secrets that hold Apprise URLs, and how long before the maximum age."""
+
+    secrets: tuple[SecretName, ...]
+    before: timedelta
+
+
 class Manifest(NamedTuple):
     """One loaded ``vantage-secrets.toml``, free of mistakes.
 
@@ -90,6 +155,9 @@ class Manifest(NamedTuple):
         audit: The ``[audit]`` table.
         client: The ``[client]`` table.
         database: The ``[database]`` table.
+        schedule: The ``[schedule]`` table.
+        notifications: The ``[notifications]`` table.
+        targets: The ``[targets.NAME]`` tables by name.
         features: Names of the features that are switched on.
         secrets: The secrets, in the file's order.
     """
@@ -100,6 +168,9 @@ class Manifest(NamedTuple):
     audit: AuditSettings
     client: ClientSettings
     database: DatabaseSettings
+    schedule: ScheduleSettings
+    notifications: NotificationSettings
+    targets: Mapping[str, TargetSettings]
     features: frozenset[str]
     secrets: tuple[SecretSpec, ...]
 

@@ -16,6 +16,8 @@ from vantage_secrets.manifest.fields import (
     KEY_PATTERN,
     SECRET,
     TABLES,
+    TARGET_KINDS,
+    TARGETS,
     TOP,
     Field,
     Shape,
@@ -27,8 +29,11 @@ from vantage_secrets.manifest.model import (
     ClientSettings,
     DatabaseSettings,
     Manifest,
+    NotificationSettings,
+    ScheduleSettings,
     SecretSpec,
     StoreSettings,
+    TargetSettings,
 )
 from vantage_secrets.secret import NameMap, SecretName, Spelling
 
@@ -176,15 +181,17 @@ class _Reader:
         """Return the manifest, or ``None`` with :attr:`mistakes` filled."""
         # Not resolve(): a mounted ConfigMap is a chain of links whose inner folder disappears at the next update.
         file = Path(os.path.abspath(path))  # noqa: PTH100
-        self._unknown(document, (), [*(field.name for field in TOP), *TABLES, "features", "secrets"])
+        self._unknown(document, (), [*(field.name for field in TOP), *TABLES, "features", "targets", "secrets"])
         top = self._fields({key: document[key] for key in document if key in {f.name for f in TOP}}, (), TOP)
         tables = {
             name: _Table(self._fields(self._table(document, (name,)), (name,), fields), file.parent)
             for name, fields in TABLES.items()
         }
         features = self._features(self._table(document, ("features",)))
-        secrets = self._secrets(self._table(document, ("secrets",)), features, file.parent)
+        targets = self._targets(self._table(document, ("targets",)), file.parent)
+        secrets = self._secrets(self._table(document, ("secrets",)), features, targets, file.parent)
         self._check_client(tables["client"])
+        self._check_timezone(tables["schedule"].text("timezone"))
         if self.mistakes:
             return None
         return Manifest(
@@ -194,6 +201,12 @@ class _Reader:
             audit=_audit(tables["audit"]),
             client=ClientSettings(tables["client"].length("refresh_interval"), tables["client"].length("max_stale")),
             database=DatabaseSettings(_absolute_sqlite(tables["database"].text("url"), file.parent)),
+            schedule=_schedule(tables["schedule"]),
+            notifications=NotificationSettings(
+                tuple(map(SecretName, tables["notifications"].values["secrets"])),
+                tables["notifications"].length("before"),
+            ),
+            targets={name: target for name, target in targets.items() if target is not None},
             features=frozenset(name for name, on in features.items() if on),
             secrets=secrets,
         )
@@ -241,7 +254,57 @@ class _Reader:
                 self._add(("features", name), found, "Write true or false, without quotes.")
         return table
 
-    def _secrets(self, table: Mapping[str, Any], features: Mapping[str, bool], folder: Path) -> tuple[SecretSpec, ...]:
+    def _targets(self, table: Mapping[str, Any], folder: Path) -> dict[str, TargetSettings | None]:
+        """Return each target by its name; ``None`` for one with a mistake, so that secrets may name it all the same."""
+        targets: dict[str, TargetSettings | None] = {}
+        for name in table:
+            path = ("targets", name)
+            if not is_text(name, Shape.WORD):
+                self._add(path, "The name of a target is not a word.", f"Use {FORMS[Shape.WORD]}.")
+            before = len(self.mistakes)
+            found = self._table(table, path)
+            kind = found.get("kind", name)
+            if kind not in TARGETS:
+                at = (*path, "kind") if "kind" in found else path
+                self._add(at, f"'{label(at)}' is of no kind of target.", f"Write kind = one of: {', '.join(TARGETS)}.")
+            else:
+                fields = {key: value for key, value in found.items() if key != "kind"}
+                values = self._fields(fields, path, TARGETS[kind])
+            targets[name] = (
+                TargetSettings(name, kind, _converted(values, TARGETS[kind], folder))
+                if (len(self.mistakes) == before)
+                else None
+            )
+        return targets
+
+    def _target_of(self, key: str, table: _Table, targets: Mapping[str, TargetSettings | None]) -> str | None:
+        """Return the name of the target that serves the secret, or ``None``; a wrong one becomes a mistake."""
+        kind, named = TARGET_KINDS.get(table.text("kind")), table.values["target"]
+        path = ("secrets", key, "target")
+        if kind is None:
+            if named is not None:
+                self._add(path, f"A secret of kind '{table.text('kind')}' has no target.", "Leave 'target' out.")
+            return None
+        name = named or kind
+        if name not in targets:
+            if named is not None:
+                self._add(path, f"'{label(path)}' names a target that is not there.", f"Write [targets.{named}].")
+            return None
+        found = targets[name]
+        if found is not None and found.kind != kind:
+            self._add(path, f"'{name}' is of kind '{found.kind}'.", f"Name a target of kind '{kind}'.")
+        if not table.values["account"] and kind != "command":
+            words = f"'{label(('secrets', key, 'account'))}' is missing: target '{name}' serves this secret."
+            self._add(("secrets", key), words, "Write account = the user at the target.")
+        return name
+
+    def _secrets(
+        self,
+        table: Mapping[str, Any],
+        features: Mapping[str, bool],
+        targets: Mapping[str, TargetSettings | None],
+        folder: Path,
+    ) -> tuple[SecretSpec, ...]:
         specs: list[SecretSpec] = []
         for key in table:
             path = ("secrets", key)
@@ -250,11 +313,11 @@ class _Reader:
             before = len(self.mistakes)
             values = _Table(self._fields(self._table(table, path), path, SECRET), folder)
             if len(self.mistakes) == before:
-                specs.append(self._spec(key, values, features))
+                specs.append(self._spec(key, values, features, self._target_of(key, values, targets)))
         self._check_names(specs)
         return tuple(specs)
 
-    def _spec(self, key: str, table: _Table, features: Mapping[str, bool]) -> SecretSpec:
+    def _spec(self, key: str, table: _Table, features: Mapping[str, bool], target: str | None) -> SecretSpec:
         required, feature = table.values["required"], table.values["required_with"]
         path = ("secrets", key, "required_with")
         if required is not None and feature is not None:
@@ -277,6 +340,10 @@ class _Reader:
             grace=table.length("grace"),
             required=required != "never",
             feature=feature,
+            target=target,
+            account=table.values["account"] or "",
+            quiet=table.length("quiet"),
+            at_grace_end=table.values["at_grace_end"],
         )
 
     def _check_names(self, specs: Sequence[SecretSpec]) -> None:
@@ -298,6 +365,17 @@ class _Reader:
                 del seen[spec.name]
                 self._add(path, exc.message, exc.hint)
 
+    def _check_timezone(self, name: str) -> None:
+        if name == "UTC":  # Nearly every manifest: no file has to be looked up then.
+            return
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, LookupError):
+            path = ("schedule", "timezone")
+            self._add(path, "'schedule.timezone' is no time zone here.", "Write its IANA name, as in Europe/Berlin.")
+
     def _check_client(self, table: _Table) -> None:
         interval, stale = table.length("refresh_interval"), table.length("max_stale")
         if not interval:
@@ -313,6 +391,29 @@ def _store(table: _Table) -> StoreSettings:
     if scheme == "embedded" and (not rest.startswith("//") or rest.startswith("///")):
         url = f"embedded://{_absolute(rest.removeprefix('//'), table.folder)}"
     return StoreSettings(url, table.file("key_file"), table.file("passphrase_file"))
+
+
+def _schedule(table: _Table) -> ScheduleSettings:
+    return ScheduleSettings(
+        windows=tuple(table.values["windows"]),
+        timezone=table.text("timezone"),
+        jitter=table.length("jitter"),
+        offset=table.length("offset"),
+        failures=table.values["failures"],
+    )
+
+
+def _converted(values: Mapping[str, Any], fields: Sequence[Field], folder: Path) -> dict[str, Any]:
+    """Return the values of one table as a program wants them."""
+    converted: dict[str, Any] = {}
+    for field in fields:
+        value = values[field.name]
+        if value is not None and field.shape is Shape.DURATION:
+            value = parse_duration(value)
+        elif value is not None and field.shape is Shape.PATH:
+            value = _absolute(value, folder)
+        converted[field.name] = tuple(value) if isinstance(value, list) else value
+    return converted
 
 
 def _audit(table: _Table) -> AuditSettings:

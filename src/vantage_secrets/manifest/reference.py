@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from vantage_secrets.manifest.checking import FORMS
-from vantage_secrets.manifest.fields import SECRET, TABLE_DESCRIPTIONS, TABLES, TOP, Field, Shape
+from vantage_secrets.manifest.fields import SECRET, TABLE_DESCRIPTIONS, TABLES, TARGETS, TOP, Field, Shape
 from vantage_secrets.manifest.writing import render_default
 
 _HEAD = """\
@@ -30,6 +30,7 @@ _CHECKS = """\
 - `client.max_stale` is at least `client.refresh_interval`, which is longer than no time.
 - No two secrets have one name, and no two names become one in Azure Key Vault (`a/b` and `a-b`) or in the environment.
 - `required` and `required_with` exclude each other, and `required_with` names a feature that `[features]` has.
+- A secret's `target` names a table that there is, of the kind that serves the secret's `kind`.
 - A URL holds no password.
 
 ## Editors
@@ -53,6 +54,9 @@ def reference_page() -> str:
     for name, fields in TABLES.items():
         parts += [f"## `[{name}]`\n", TABLE_DESCRIPTIONS[name] + "\n", _rows(fields)]
     parts += ["## `[features]`\n", TABLE_DESCRIPTIONS["features"] + "\n"]
+    parts += ["## `[targets.NAME]`\n", TABLE_DESCRIPTIONS["targets"] + "\n"]
+    for kind, fields in TARGETS.items():
+        parts += [f'### `kind = "{kind}"`\n', _rows(fields)]
     parts += ["## `[secrets.KEY]`\n", TABLE_DESCRIPTIONS["secrets"] + "\n", _rows(SECRET), _CHECKS]
     parts += ["## What `init` writes\n", f"```toml\n{render_default()}```\n"]
     return "\n".join(parts)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from vantage_secrets.manifest.fields import (
+    COUNT_MAX,
+    ELEMENTS,
     KEY_PATTERN,
     LENGTHS,
     PATTERNS,
@@ -18,6 +20,7 @@ from vantage_secrets.manifest.fields import (
     SEGMENT_BYTES_MIN,
     TABLE_DESCRIPTIONS,
     TABLES,
+    TARGETS,
     TOP,
     Field,
     Shape,
@@ -31,6 +34,12 @@ def json_schema() -> dict[str, Any]:
     tables = {name: {"description": TABLE_DESCRIPTIONS[name], **_table(fields)} for name, fields in TABLES.items()}
     schema = _table(TOP)
     schema["properties"] |= tables | {
+        "targets": {
+            "description": TABLE_DESCRIPTIONS["targets"],
+            "type": "object",
+            "propertyNames": _text(Shape.WORD),
+            **_target_kinds(),
+        },
         "features": {
             "description": TABLE_DESCRIPTIONS["features"],
             "type": "object",
@@ -49,8 +58,31 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:vantage-secrets:manifest",
         "title": "vantage-secrets.toml",
+        "$defs": {"target": _any_target()},
         **schema,
     }
+
+
+def _target_kinds() -> dict[str, Any]:
+    """Return what the tables must look like: by their own ``kind``, which is their name where it is left out."""
+    tables = {kind: _table(fields) for kind, fields in TARGETS.items()}
+    for kind, table in tables.items():
+        table["properties"]["kind"] = {"const": kind}
+    named = {
+        kind: {"if": {"required": ["kind"]}, "then": {"$ref": "#/$defs/target"}, "else": table}
+        for kind, table in tables.items()
+    }
+    return {"properties": named, "additionalProperties": {"$ref": "#/$defs/target"}}
+
+
+def _any_target() -> dict[str, Any]:
+    tables = []
+    for kind, fields in TARGETS.items():
+        table = _table(fields)
+        table["properties"]["kind"] = {"const": kind}
+        table["required"].append("kind")
+        tables.append(table)
+    return {"oneOf": tables}
 
 
 def _table(fields: Sequence[Field]) -> dict[str, Any]:
@@ -74,8 +106,11 @@ def _value(field: Field) -> dict[str, Any]:
         return {"enum": list(field.allowed)}
     if field.shape is Shape.BYTES:
         return {"type": "integer", "minimum": SEGMENT_BYTES_MIN, "maximum": SEGMENT_BYTES_MAX}
-    if field.shape is Shape.WORDS:
-        return {"type": "array", "items": _text(Shape.WORD), "uniqueItems": True}
+    if field.shape is Shape.COUNT:
+        return {"type": "integer", "minimum": 1, "maximum": COUNT_MAX}
+    if field.shape in ELEMENTS:
+        different = {"uniqueItems": True} if field.shape is not Shape.TEXTS else {}
+        return {"type": "array", "items": _text(ELEMENTS[field.shape]), **different}
     return _text(field.shape)
 
 

@@ -146,9 +146,16 @@ class Rotator:
             return None
         reading = self._store.read(name, version=pending.id)
         self._recorder.during(
-            Action.TARGET_REVOKE, str(name), lambda: self._target.revoke(reading), version_id=pending.id
+            Action.TARGET_REVOKE,
+            str(name),
+            lambda: self._target.revoke(reading, keep=self._read_current(name)),
+            version_id=pending.id,
         )
         return self._store.retire(name, pending.id)
+
+    def _read_current(self, name: SecretName) -> SecretReading | None:
+        current = self.situation(name).current
+        return None if current is None else self._store.read(name, version=current.id)
 
     def _run(
         self,
@@ -232,7 +239,8 @@ class _Run:
             self._waits_until = ends_at
             return False
         self._done(Step.CONVERGE, "the overlap is over")
-        self._at_target(Action.TARGET_REVOKE, previous, lambda: self._target.revoke(previous))
+        current = self._read(situation.current)
+        self._at_target(Action.TARGET_REVOKE, previous, lambda: self._target.revoke(previous, keep=current))
         self._done(Step.REVOKE, f"version {previous.version.id} is revoked")
         self._at_target(Action.TARGET_VERIFY_REFUSED, previous, lambda: self._target.verify_refused(previous))
         self._done(Step.VERIFY_REFUSED, "a fresh login with it was refused")

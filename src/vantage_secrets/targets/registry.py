@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.targets.contract import Target
+from vantage_secrets.targets.contract import Target, TargetContext
 
 ENTRY_POINT_GROUP = "vantage_secrets.targets"
-"""Packages that bring a target register its opener here: ``(*, database_url, clock) -> Target``."""
+"""Packages that bring a target register its opener here under the secret's kind: ``(context) -> Target``."""
 
 
-def open_target(kind: str, *, database_url: str, clock: Clock = utc_now) -> Target | None:
-    """Return the target that serves ``kind``, opened, or ``None`` when no installed target does.
+def open_target(context: TargetContext) -> Target | None:
+    """Return the target that serves the secret, opened, or ``None`` when nothing that is installed does.
 
-    Args:
-        kind: The manifest's ``kind`` of a secret.
-        database_url: The control database, for targets that keep their own verifiers.
-        clock: The present.
+    Raises:
+        MissingExtraError: The target's client is not installed.
+        RotationError: The settings cannot be used.
     """
-    for entry in entry_points(group=ENTRY_POINT_GROUP, name=kind):
-        target: Target = entry.load()(database_url=database_url, clock=clock)
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=context.spec.kind):
+        target: Target = entry.load()(context)
         return target
     return None

@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.database import Database, api_keys_table
+from vantage_secrets.database import api_keys_table
 from vantage_secrets.errors import (
     CredentialAcceptedError,
     CredentialRefusedError,
@@ -19,10 +18,10 @@ from vantage_secrets.errors import (
     RotationError,
     TargetUnavailableError,
 )
-from vantage_secrets.secret import SecretName, SecretReading, SecretValue
+from vantage_secrets.secret import SecretReading, SecretValue
 from vantage_secrets.targets.api_key.format import generate_key, key_id_of
 from vantage_secrets.targets.api_key.verifier import ApiKeyVerifier, digest_of
-from vantage_secrets.targets.contract import Overlap, Probe, Target
+from vantage_secrets.targets.contract import LastUse, Overlap, Probe, Target, TargetContext
 
 _TABLE = api_keys_table.c
 
@@ -31,24 +30,24 @@ class ApiKeyTarget(Target):
     """The verifiers of API keys in the control database; digests only, never a key.
 
     Args:
-        database_url: The control database.
-        clock: The present.
+        context: The secret, the control database and the clock; it needs no settings and no administrator.
     """
 
     kind = "api-key"
     overlap = Overlap.TWO_CREDENTIALS
 
-    def __init__(self, *, database_url: str, clock: Clock = utc_now) -> None:
+    def __init__(self, context: TargetContext) -> None:
         """Open the control database."""
-        self._database = Database(database_url)
-        self._clock = clock
+        self._name = context.spec.name
+        self._database = context.database()
+        self._clock = context.clock
 
-    def probe(self, name: SecretName) -> Probe:
+    def probe(self) -> Probe:
         """Count the versions of the key that are accepted now."""
         now = self._clock()
         query = (
             select(func.count())
-            .where(_TABLE.lineage == str(name), _TABLE.revoked_at.is_(None))
+            .where(_TABLE.lineage == str(self._name), _TABLE.revoked_at.is_(None))
             .where(_TABLE.expires_at.is_(None) | (_TABLE.expires_at > now))
         )
         with self._transaction(writes=False) as connection:
@@ -95,7 +94,7 @@ class ApiKeyTarget(Target):
             )
             return connection.execute(select(_TABLE.expires_at).where(*_is(previous))).scalar() or until
 
-    def revoke(self, previous: SecretReading) -> None:
+    def revoke(self, previous: SecretReading, *, keep: SecretReading | None) -> None:  # noqa: ARG002
         """Refuse the key from now on, on every verifier within a second."""
         with self._transaction() as connection:
             connection.execute(
@@ -115,16 +114,14 @@ class ApiKeyTarget(Target):
                 f"The verifier still accepts version {previous.version.id} of '{previous.version.name}'."
             )
 
-    def last_used(self, name: SecretName, version_id: str) -> datetime | None:
+    def last_used(self, reading: SecretReading) -> LastUse:
         """Return the last time that version was accepted; verifiers report within half a second or so."""
-        query = select(_TABLE.last_used_at).where(_TABLE.lineage == str(name), _TABLE.version_id == version_id)
         with self._transaction(writes=False) as connection:
-            used_at: datetime | None = connection.execute(query).scalar()
-        return used_at
+            used_at: datetime | None = connection.execute(select(_TABLE.last_used_at).where(*_is(reading))).scalar()
+        return LastUse(is_known=True, at=used_at)
 
     def close(self) -> None:
-        """Close the control database."""
-        self._database.close()
+        """Close nothing: the control database is the caller's."""
 
     @contextmanager
     def _transaction(self, *, writes: bool = True) -> Iterator[Connection]:

@@ -1,72 +1,30 @@
 """The control database: what is known about credentials, without their values.
 
-SQLite beside the embedded store by default. Only digests, identifiers and times are kept here.
+SQLite beside the embedded store by default, PostgreSQL for a fleet. Only digests, identifiers and times are kept here.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    DateTime,
-    Dialect,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    TypeDecorator,
-    create_engine,
-    event,
-    select,
-)
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from vantage_secrets.errors import DatabaseError, InsecurePermissionsError, InvalidURLError
+from vantage_secrets.database.lock import file_lock, session_lock
+from vantage_secrets.database.tables import SCHEMA_VERSION, metadata, schema_table
+from vantage_secrets.errors import DatabaseError, InsecurePermissionsError, InvalidURLError, MissingExtraError
 
-SCHEMA_VERSION = 1
-"""Counts up when a table changes; a database of another version is refused rather than guessed at."""
+LOCK_WAIT = timedelta(seconds=60)
+"""How long a lock is waited for by default: longer than any one rotation's work."""
 
-
-class _Instant(TypeDecorator[datetime]):
-    """An aware UTC ``datetime``, which SQLite would otherwise give back without its zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-metadata = MetaData()
-
-schema_table = Table("schema", metadata, Column("version", Integer, primary_key=True))
-
-api_keys_table = Table(
-    "api_keys",
-    metadata,
-    Column("lineage", String(127), primary_key=True, comment="the secret's name: all versions of one key"),
-    Column("version_id", String(64), primary_key=True),
-    Column("key_id", String(32), nullable=False, comment="the public part of the key"),
-    Column("salt", LargeBinary(16), nullable=False),
-    Column("digest", LargeBinary(32), nullable=False, comment="HMAC-SHA-256 of the whole key under the salt"),
-    Column("created_at", _Instant, nullable=False),
-    Column("expires_at", _Instant),
-    Column("revoked_at", _Instant),
-    Column("last_used_at", _Instant),
-)
+_SCHEMA_LOCK = 7_318_349_394_477_056
+"""An arbitrary number, the same in every process, for PostgreSQL's advisory locks."""
 
 
 class Database:
@@ -84,23 +42,35 @@ class Database:
     def __init__(self, url: str) -> None:
         """Open, and create what is missing."""
         try:
-            parsed = make_url(url)
-            _prepare_file(parsed.database if parsed.get_backend_name() == "sqlite" else None)
-            self._engine: Engine = create_engine(parsed)
+            self._url = _with_driver(make_url(url))
+            _prepare_file(self._file)
+            self._engine: Engine = create_engine(self._url)
         except (ArgumentError, NoSuchModuleError, ImportError) as exc:
             raise InvalidURLError(
                 "The control database's URL cannot be used.",
-                hint="Use sqlite:////absolute/path/control.db under [database] url.",
+                hint="Use sqlite:////absolute/path/control.db or postgresql://USER@HOST/NAME under [database] url.",
             ) from exc
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
+        self._create_schema()
+
+    @property
+    def _file(self) -> str | None:
+        """The SQLite file, or ``None`` for a database that is none."""
+        return self._url.database if self._url.get_backend_name() == "sqlite" else None
+
+    def _create_schema(self) -> None:
         with self.transaction() as connection:
+            if self._engine.dialect.name == "postgresql":  # it lets two processes create one table, and one fails
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
             metadata.create_all(connection)
             found = connection.execute(select(schema_table.c.version)).scalar()
             if found is None:
                 connection.execute(schema_table.insert().values(version=SCHEMA_VERSION))
-            elif found != SCHEMA_VERSION:
+            elif found < SCHEMA_VERSION:
+                connection.execute(schema_table.update().values(version=SCHEMA_VERSION))
+            elif found > SCHEMA_VERSION:
                 raise DatabaseError(
                     f"The control database has schema version {found}; this release reads {SCHEMA_VERSION}.",
                     hint="Use the release that wrote it, or name a new file under [database] url.",
@@ -123,9 +93,39 @@ class Database:
             # SECURITY: SQLAlchemy's text holds the statement's parameters, so neither it nor its cause is passed on.
             raise DatabaseError(f"The control database failed: {type(exc).__name__}.") from None
 
+    def lock(self, subject: str, *, wait: timedelta = LOCK_WAIT) -> AbstractContextManager[bool]:
+        """Let nobody else hold the lock on ``subject`` until the block ends, in this process or any other.
+
+        The lock of a process that dies is free at once: the kernel or the database server sees it go.
+
+        Args:
+            subject: Any text, such as ``rotation vantage/api-key``.
+            wait: How long somebody else's lock is waited for.
+
+        Returns:
+            A block that is given whether it had to wait.
+
+        Raises:
+            DatabaseError: Somebody else held it for longer than ``wait``, or it cannot be taken.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return file_lock(self._file, subject, wait)
+        return session_lock(self._engine, subject, wait)
+
     def close(self) -> None:
         """Close all connections. Safe to repeat."""
         self._engine.dispose()
+
+
+def _with_driver(url: URL) -> URL:
+    """Return the URL with the driver that we bring for PostgreSQL; SQLAlchemy's own default is another."""
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        return url
+    try:
+        import psycopg  # noqa: F401 - whether it is there
+    except ImportError as exc:
+        raise MissingExtraError("psycopg", "postgresql") from exc
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _prepare_file(path: str | None) -> None:
