@@ -165,6 +165,10 @@ SPECS = st.builds(
     grace=st.integers(0, 86_400).map(lambda seconds: timedelta(seconds=seconds)),
     required=st.booleans(),
     feature=st.none(),
+    target=st.none(),
+    account=st.from_regex(r"([A-Za-z_][A-Za-z0-9_.-]{0,59})?", fullmatch=True),
+    quiet=st.integers(0, 86_400).map(lambda seconds: timedelta(seconds=seconds)),
+    at_grace_end=st.sampled_from(["force", "hold"]),
 )
 
 

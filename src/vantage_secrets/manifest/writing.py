@@ -162,11 +162,15 @@ def _table_of(spec: SecretSpec) -> str:
         f"[secrets.{spec.key}]",
         f'name = "{spec.name}"',
         f'kind = "{spec.kind}"',
+        *([f'target = "{spec.target}"'] if spec.target else []),
+        *([f'account = "{spec.account}"'] if spec.account else []),
         f"purpose = {_quoted(spec.purpose)}",
         f"owner = {_quoted(spec.owner)}",
         f"consumers = [{', '.join(map(_quoted, spec.consumers))}]",
         f'max_age = "{format_duration(spec.max_age)}"',
         f'grace = "{format_duration(spec.grace)}"',
+        f'quiet = "{format_duration(spec.quiet)}"',
+        f'at_grace_end = "{spec.at_grace_end}"',
         need,
     ]
     return "\n".join(lines) + "\n"
