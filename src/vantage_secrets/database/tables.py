@@ -73,6 +73,7 @@ sightings_table = Table(
     "sightings",
     metadata,
     Column("secret", String(127), primary_key=True),
+    Column("version_id", String(64), comment="the current version; empty when there is none"),
     Column("current_at", _Instant, comment="when the current version was written; empty when there is none"),
     Column("oldest_at", _Instant, comment="when the oldest version that still opens the door was written"),
     Column("is_under_way", Boolean, nullable=False, comment="whether a version is pending or an overlap is open"),
