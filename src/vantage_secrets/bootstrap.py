@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,13 @@ from vantage_secrets.audit.event import Action
 from vantage_secrets.audit.place import here
 from vantage_secrets.audited_store import AuditedStore, Recorder
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.errors import InvalidInputError, RotationError, UnsupportedOperationError
+from vantage_secrets.errors import (
+    InvalidInputError,
+    RotationError,
+    StoreError,
+    TargetError,
+    UnsupportedOperationError,
+)
 from vantage_secrets.manifest import FILE_NAME, Manifest, SecretSpec, TargetSettings, find_manifest, load
 from vantage_secrets.manifest.fields import TARGET_KINDS
 from vantage_secrets.secret import SecretName, SecretValue, SecretVersion
@@ -201,11 +207,12 @@ class Workspace:
         return Database(self.manifest.database.url)
 
     def rotator(self, spec: SecretSpec) -> Rotator:
-        """Return what rotates this secret.
+        """Return what rotates this secret, without the lock that keeps two runs apart.
 
         Raises:
-            RotationError: No installed target serves the secret's kind.
+            RotationError: Nothing here can change it at its target.
         """
+        from vantage_secrets.receipts import Receipts
         from vantage_secrets.rotation.rotator import Rotator
 
         target = self.target(spec)
@@ -214,10 +221,72 @@ class Workspace:
                 f"'{spec.key}' is of kind '{spec.kind}', and nothing here can change it at its target.",
                 hint=_hint_without_target(spec),
             )
-        return Rotator(self.store, target, self.recorder, clock=self.clock)
+        receipts = Receipts(self.database)
+        return Rotator(self.store, target, self.recorder, receipts=receipts, clock=self.clock)
+
+    def reconcile(
+        self,
+        spec: SecretSpec,
+        *,
+        begin: bool = False,
+        grace: timedelta | None = None,
+        on_step: StepListener | None = None,
+    ) -> RotationReport:
+        """Do the next steps of this secret's rotation, as far as it goes now: what every driver calls.
+
+        Safe to call at any time, from anywhere, twice at once: one run works and the other waits for it.
+
+        Args:
+            spec: The secret.
+            begin: Whether a rotation begins when none is under way. One that another run has just begun is
+                joined instead.
+            grace: How long the old credential goes on working; the manifest's by default.
+            on_step: Told each step.
+
+        Raises:
+            RotationError: ``begin`` was asked for, and nothing here can change the secret at its target.
+            StoreError: The store failed; run again.
+            TargetError: The target failed or refused; run again.
+            DatabaseError: The control database failed, or another run holds the secret for too long.
+        """
+        from vantage_secrets.rotation.sightings import Sightings
+
+        asked_at, sightings = self.clock(), Sightings(self.database)
+        with self.database.lock(f"rotation {spec.name}") as had_to_wait:
+            try:
+                report = self._reconcile(spec, asked_at if had_to_wait else None, begin, grace, on_step)
+            except (StoreError, TargetError, RotationError):
+                sightings.note_failure(spec.name, now=self.clock())
+                raise
+            begun = "create" in report.steps
+            sightings.note(spec.name, report.situation, now=self.clock(), begun=begun, retry_at=report.look_again_at)
+            return report
+
+    def _reconcile(
+        self,
+        spec: SecretSpec,
+        waited_since: datetime | None,
+        begin: bool,
+        grace: timedelta | None,
+        on_step: StepListener | None,
+    ) -> RotationReport:
+        from vantage_secrets.rotation.convergence import OverlapRules
+
+        overlap = OverlapRules.of(spec, grace=grace)
+        if not begin and self.target(spec) is None:
+            from vantage_secrets.rotation.introduction import finish_without_target
+
+            return finish_without_target(self.store, spec.name, grace=overlap.grace, now=self.clock(), on_step=on_step)
+        rotator = self.rotator(spec)
+        if begin and waited_since is not None:
+            current = rotator.situation(spec.name).current
+            # The run that was waited for has just done what is asked for here.
+            begin = current is None or current.created_at < waited_since
+        run = rotator.rotate if begin else rotator.reconcile
+        return run(spec.name, overlap=overlap, on_step=on_step)
 
     def introduce(self, spec: SecretSpec, value: SecretValue) -> SecretVersion:
-        """Make a value that a person brings current: through its target where one serves its kind.
+        """Make a value that a person brings current: through its target where one serves it.
 
         Without a target it is written and promoted, and it is the person's part that the target knows it.
 
@@ -225,27 +294,28 @@ class Workspace:
             PendingVersionExistsError: A rotation is under way.
             RotationError: The overlap of the last rotation is not over yet.
             StoreError: The store failed.
+            DatabaseError: The control database failed, or another run holds the secret for too long.
         """
-        if self.target(spec) is not None:
-            return self.rotator(spec).introduce(spec.name, value, grace=spec.grace)
-        from vantage_secrets.rotation.introduction import introduce_without_target
+        if self.target(spec) is None:
+            from vantage_secrets.rotation.introduction import introduce_without_target
 
-        return introduce_without_target(self.store, spec.name, value)
+            return introduce_without_target(self.store, spec.name, value)
+        from vantage_secrets.rotation.convergence import OverlapRules
 
-    def finish(self, spec: SecretSpec, *, grace: timedelta, on_step: StepListener) -> RotationReport:
-        """Finish what is under way for this secret, as far as it goes now; begin nothing.
+        with self.database.lock(f"rotation {spec.name}"):
+            return self.rotator(spec).introduce(spec.name, value, overlap=OverlapRules.of(spec))
 
-        Without a target, an overlap ends in the store alone.
+    def abandon(self, spec: SecretSpec) -> SecretVersion | None:
+        """Give up a rotation of this secret that is not promoted yet; return the version that was given up.
 
         Raises:
+            RotationError: Nothing here can change it at its target.
             StoreError: The store failed; run again.
-            TargetError: The target failed or refused; run again.
+            TargetError: The target failed; run again.
+            DatabaseError: The control database failed, or another run holds the secret for too long.
         """
-        if self.target(spec) is not None:
-            return self.rotator(spec).reconcile(spec.name, grace=grace, on_step=on_step)
-        from vantage_secrets.rotation.introduction import finish_without_target
-
-        return finish_without_target(self.store, spec.name, grace=grace, now=self.clock(), on_step=on_step)
+        with self.database.lock(f"rotation {spec.name}"):
+            return self.rotator(spec).abandon(spec.name)
 
     def client(self) -> SecretClient:
         """Return a new client over this workspace's store."""

@@ -178,7 +178,7 @@ def test_threads_that_ask_during_a_rotation_are_never_refused(
     bench: RotationBench, verifier: ApiKeyVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _stale(monkeypatch)
-    bench.rotator().rotate(NAME, grace=GRACE)
+    bench.rotator().rotate(NAME, overlap=OverlapRules(GRACE))
     refused: list[str] = []
     done = threading.Event()
 
@@ -192,9 +192,9 @@ def test_threads_that_ask_during_a_rotation_are_never_refused(
     for thread in threads:
         thread.start()
     for _ in range(3):
-        bench.rotator().rotate(NAME, grace=GRACE)
+        bench.rotator().rotate(NAME, overlap=OverlapRules(GRACE))
         bench.clock.advance(GRACE)
-        bench.rotator().reconcile(NAME, grace=GRACE)
+        bench.rotator().reconcile(NAME, overlap=OverlapRules(GRACE))
     done.set()
     for thread in threads:
         thread.join()

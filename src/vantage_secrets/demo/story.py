@@ -23,6 +23,7 @@ from vantage_secrets.errors import DeliveryError, SecretNotFoundError
 from vantage_secrets.manifest import FILE_NAME, Manifest, load
 from vantage_secrets.migration.dotenv import read_dotenv
 from vantage_secrets.migration.importer import ImportAction, ImportPlan, plan_import, run_import
+from vantage_secrets.rotation.steps import Step
 from vantage_secrets.secret import SecretReading, SecretValue
 
 GRACE = timedelta(seconds=2)
@@ -139,8 +140,9 @@ def _read(workspace: Workspace, teller: Teller) -> None:
         f"value = get_secret('{KEY_NAME}')\n"
         "print('print(value) shows', value, 'and value.reveal() has', len(value.reveal()), 'characters')"
     )
-    if workspace.target(workspace.manifest.find(str(KEY_NAME))) and not _holds_key(workspace):
-        workspace.rotator(workspace.manifest.find(str(KEY_NAME))).rotate(KEY_NAME, grace=GRACE)
+    spec = workspace.manifest.find(str(KEY_NAME))
+    if workspace.target(spec) and not _holds_key(workspace):
+        workspace.reconcile(spec, begin=True, grace=GRACE)
         teller.note("Your file has no VANTAGE_API_KEY; one was generated for what follows")
     for line in program.splitlines()[:2]:
         teller.note(f">>> {line}")
@@ -168,18 +170,20 @@ class _Served:
 
 def _rotate_under_load(workspace: Workspace, folder: Path, teller: Teller) -> tuple[_Served, SecretReading]:
     teller.step("A key rotates while four applications send events to a collector, each with X-API-Key")
-    rotator = workspace.rotator(workspace.manifest.find(str(KEY_NAME)))
-    rotator.reconcile(KEY_NAME, grace=timedelta(0))  # an earlier run may have been stopped in the middle
+    spec = workspace.manifest.find(str(KEY_NAME))
+    workspace.reconcile(spec, grace=timedelta(0))  # an earlier run may have been stopped in the middle
     old = workspace.store.read(KEY_NAME)
+
+    def tell_step(step: Step, words: str) -> None:
+        teller.note(f"{step:<15} {words}")
+
     with _collector(folder) as port, workspace.client() as client, Load(port, client, KEY_NAME) as load_:
         time.sleep(0.5)  # load before, during and after
-        report = rotator.rotate(KEY_NAME, grace=GRACE, on_step=lambda step, words: teller.note(f"{step:<15} {words}"))
+        report = workspace.reconcile(spec, begin=True, grace=GRACE, on_step=tell_step)
         while report.waits_until is not None:
             teller.note(f"{'':<15} old and new both work for {GRACE.total_seconds():.0f} s; the applications follow")
             time.sleep(max(0.0, (report.waits_until - workspace.clock()).total_seconds()))
-            report = rotator.reconcile(
-                KEY_NAME, grace=GRACE, on_step=lambda step, words: teller.note(f"{step:<15} {words}")
-            )
+            report = workspace.reconcile(spec, grace=GRACE, on_step=tell_step)
         time.sleep(0.5)
         status = send_event(http.client.HTTPConnection("127.0.0.1", port, timeout=10), old.value)
     teller.note(f"The old key at the collector's door: HTTP {status}")

@@ -315,8 +315,9 @@ SECRET = (
     Field(
         "quiet",
         Shape.DURATION,
-        "How long the old one must not have been used, after all consumers have moved, before it is revoked.",
-        default="5m",
+        "How long the old one must not have been used, after all consumers have moved, before it is revoked "
+        "ahead of the end of `grace`: longer than the rarest use by anybody who leaves no receipt.",
+        default="1h",
     ),
     Field(
         "at_grace_end",

@@ -46,7 +46,7 @@ class SecretSpec(NamedTuple):
     feature: str | None
     target: str | None = None
     account: str = ""
-    quiet: timedelta = timedelta(minutes=5)
+    quiet: timedelta = timedelta(hours=1)
     at_grace_end: Literal["force", "hold"] = "force"
 
 

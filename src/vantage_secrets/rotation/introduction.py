@@ -37,7 +37,7 @@ def introduce_without_target(store: Store, name: SecretName, value: SecretValue)
 
 
 def finish_without_target(
-    store: Store, name: SecretName, *, grace: timedelta, now: datetime, on_step: StepListener
+    store: Store, name: SecretName, *, grace: timedelta, now: datetime, on_step: StepListener | None = None
 ) -> RotationReport:
     """Retire the previous version once the grace has passed; the store cannot return it any more. Safe to repeat.
 
@@ -54,5 +54,6 @@ def finish_without_target(
     if now < ends_at:
         return RotationReport(name, (), situation, ends_at)
     store.retire(name, situation.previous.id)
-    on_step(Step.RETIRE, "the store has forgotten it; that its target refuses it is up to you")
+    if on_step is not None:
+        on_step(Step.RETIRE, "the store has forgotten it; that its target refuses it is up to you")
     return RotationReport(name, (Step.RETIRE,), Situation.of(store.describe(name)), None)

@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from vantage_secrets.audit.event import Action
 from vantage_secrets.audited_store import Recorder
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.errors import PendingVersionExistsError, RotationError, SecretNotFoundError, VersionRetiredError
-from vantage_secrets.rotation.steps import Situation, Step
-from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion
+from vantage_secrets.errors import (
+    PendingVersionExistsError,
+    RotationError,
+    SecretNotFoundError,
+    VersionConflictError,
+    VersionRetiredError,
+)
+from vantage_secrets.receipts import Receipts
+from vantage_secrets.rotation.convergence import Ending, Evidence, OverlapRules, Verdict, judge
+from vantage_secrets.rotation.steps import Phase, Situation, Step, steps_of
+from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.stores.contract import Store
-from vantage_secrets.targets.contract import Target
+from vantage_secrets.targets.contract import UNKNOWN_USE, Target
 
 _T = TypeVar("_T")
 
 StepListener = Callable[[Step, str], None]
 """Told each step when it is done, with a few words for a person."""
+
+_ROUNDS_MAX = 8
+"""More phases than that in one run mean that somebody else keeps changing the secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +47,56 @@ class RotationReport:
         name: The secret.
         steps: The steps that this run took, in order.
         situation: Where the secret stands now.
-        waits_until: When the overlap ends and the next run can go on; ``None`` when the secret is at rest.
+        waits_until: When a run can go on at the latest: the end of the overlap, or the next look at one that is
+            held; ``None`` when the secret is at rest.
+        verdict: Why the overlap is open, or why it was ended; ``None`` when there was none.
     """
 
     name: SecretName
     steps: tuple[Step, ...]
     situation: Situation
     waits_until: datetime | None
+    verdict: Verdict | None = None
+
+    @property
+    def look_again_at(self) -> datetime | None:
+        """When a run may be able to go on: earlier than ``waits_until`` where evidence may come in."""
+        if self.waits_until is None or self.verdict is None:
+            return self.waits_until
+        return self.verdict.look_again_at
 
 
 class Rotator:
-    """Rotates the secrets of one store at one target.
+    """Rotates one secret of a store at its target.
 
     Args:
         store: Where the versions are.
         target: What the credentials open.
         recorder: Writes an event for each call to the target.
+        receipts: Who holds which version; without them an overlap lasts for the whole of its grace.
         clock: The present.
     """
 
-    def __init__(self, store: Store, target: Target, recorder: Recorder, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        recorder: Recorder,
+        *,
+        receipts: Receipts | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         """Keep them."""
-        self._store = store
-        self._target = target
-        self._recorder = recorder
-        self._clock = clock
+        self.store = store
+        self.target = target
+        self.recorder = recorder
+        self.receipts = receipts
+        self.clock = clock
 
     def situation(self, name: SecretName) -> Situation:
         """Return where the secret stands; all empty when the store does not have it."""
         try:
-            return Situation.of(self._store.describe(name))
+            return Situation.of(self.store.describe(name))
         except SecretNotFoundError:
             return Situation(None, None, None)
 
@@ -72,7 +104,7 @@ class Rotator:
         self,
         name: SecretName,
         *,
-        grace: timedelta,
+        overlap: OverlapRules,
         value: SecretValue | None = None,
         on_step: StepListener | None = None,
     ) -> RotationReport:
@@ -83,7 +115,7 @@ class Rotator:
 
         Args:
             name: The secret.
-            grace: How long the old credential still works after the promotion; 0 is an emergency.
+            overlap: How long the old credential goes on working after the promotion.
             value: The new credential, for one that a person brings; by default the target generates it.
             on_step: Told each step.
 
@@ -94,27 +126,31 @@ class Rotator:
             PendingVersionExistsError: A value was given while another one is on its way.
             StoreError: The store failed; run again.
             TargetError: The target failed or refused; run again.
+            RotationError: The target is set up so that it cannot be done.
         """
         before = self.situation(name)
         if value is not None and before.pending is not None:
-            pending = self._store.read(name, version=before.pending.id)
+            pending = self.store.read(name, version=before.pending.id)
             if pending.value != value:
                 raise PendingVersionExistsError(f"A rotation of '{name}' is under way with another value.")
-        return self._run(name, before, grace, lambda current: value or self._target.generate(current), on_step)
+        run = _Run(self, name, overlap, on_step or _silent)
+        return run.go(before, lambda current: value or self.target.generate(current))
 
-    def reconcile(self, name: SecretName, *, grace: timedelta, on_step: StepListener | None = None) -> RotationReport:
+    def reconcile(
+        self, name: SecretName, *, overlap: OverlapRules, on_step: StepListener | None = None
+    ) -> RotationReport:
         """Finish the rotation that is under way as far as it goes now; begin nothing.
 
         Args and errors are those of :meth:`rotate`.
         """
-        return self._run(name, self.situation(name), grace, None, on_step)
+        return _Run(self, name, overlap, on_step or _silent).go(self.situation(name), None)
 
-    def introduce(self, name: SecretName, value: SecretValue, *, grace: timedelta) -> SecretVersion:
+    def introduce(self, name: SecretName, value: SecretValue, *, overlap: OverlapRules) -> SecretVersion:
         """Make a value that a person brings current, through the same steps as any rotation.
 
-        An overlap that this opens stays open for ``grace``; the next run ends it. The same value left pending by a
-        run that was killed goes on from there. A value that is current
-        already is installed at the target, where that is missing, and no version is made.
+        An overlap that this opens stays open as ``overlap`` says; the next run ends it. The same value left pending
+        by a run that was killed goes on from there. A value that is current already is installed at the target,
+        where that is missing, and no version is made.
 
         Raises:
             PendingVersionExistsError: A rotation is under way with another value.
@@ -122,11 +158,11 @@ class Rotator:
         """
         situation = self.situation(name)
         if situation.current is not None and situation.pending is None:
-            current = self._store.read(name, version=situation.current.id)
+            current = self.store.read(name, version=situation.current.id)
             if current.value == value:
-                self._target.install(current, keep=None)
+                self._install_again(current, situation.previous)
                 return current.version
-        report = self.rotate(name, grace=grace, value=value)
+        report = self.rotate(name, overlap=overlap, value=value)
         if report.situation.current is None or Step.PROMOTE not in report.steps:
             until = f" until {report.waits_until:%Y-%m-%d %H:%M} UTC" if report.waits_until else ""
             raise RotationError(
@@ -141,127 +177,193 @@ class Rotator:
         Returns:
             The version that was given up, or ``None`` when there was none.
         """
-        pending = self.situation(name).pending
-        if pending is None:
+        situation = self.situation(name)
+        if situation.pending is None:
             return None
-        reading = self._store.read(name, version=pending.id)
-        self._recorder.during(
-            Action.TARGET_REVOKE,
-            str(name),
-            lambda: self._target.revoke(reading, keep=self._read_current(name)),
-            version_id=pending.id,
-        )
-        return self._store.retire(name, pending.id)
+        pending = self.store.read(name, version=situation.pending.id)
+        current = None if situation.current is None else self.store.read(name, version=situation.current.id)
+        self.at_target(Action.TARGET_REVOKE, pending, lambda: self.target.revoke(pending, keep=current))
+        return self.store.retire(name, pending.version.id)
 
-    def _read_current(self, name: SecretName) -> SecretReading | None:
-        current = self.situation(name).current
-        return None if current is None else self._store.read(name, version=current.id)
+    def at_target(self, action: Action, reading: SecretReading, call: Callable[[], _T]) -> _T:
+        """Return what ``call`` returns, on record."""
+        version = reading.version
+        return self.recorder.during(action, str(version.name), call, version_id=version.id)
 
-    def _run(
-        self,
-        name: SecretName,
-        situation: Situation,
-        grace: timedelta,
-        create: Callable[[SecretReading | None], SecretValue] | None,
-        on_step: StepListener | None,
-    ) -> RotationReport:
-        run = _Run(self._store, self._target, self._recorder, self._clock, name, grace, on_step or _silent)
-        if situation.previous is not None:
-            if not run.end_overlap(situation):
-                return run.report(situation)
-            situation = self.situation(name)
-        if situation.pending is None and create is not None:
-            run.create(situation, create)
-            situation = self.situation(name)
-        if situation.pending is not None:
-            run.bring_in(situation)
-            situation = self.situation(name)
-            if situation.previous is not None and run.end_overlap(situation):
-                situation = self.situation(name)
-        return run.report(situation)
+    def _install_again(self, current: SecretReading, previous: SecretVersion | None) -> None:
+        keep = None if previous is None else self.store.read(current.version.name, version=previous.id)
+        self.at_target(Action.TARGET_INSTALL, current, lambda: self.target.install(current, keep=keep))
+
+
+class _Overtaken(Exception):  # noqa: N818 - no error: another run was faster
+    """A version that this run works on has gone on meanwhile: look at the store again."""
 
 
 class _Run:
-    """The steps of one run over one secret."""
+    """One run over one secret, phase by phase. Each step returns where the secret stands after it."""
 
-    def __init__(
-        self,
-        store: Store,
-        target: Target,
-        recorder: Recorder,
-        clock: Clock,
-        name: SecretName,
-        grace: timedelta,
-        on_step: StepListener,
-    ) -> None:
-        self._store = store
-        self._target = target
-        self._recorder = recorder
-        self._clock = clock
+    def __init__(self, rotator: Rotator, name: SecretName, overlap: OverlapRules, on_step: StepListener) -> None:
+        self._rotator = rotator
+        self._store = rotator.store
+        self._target = rotator.target
         self._name = name
-        self._grace = grace
+        self._overlap = overlap
         self._on_step = on_step
-        self.steps: list[Step] = []
-        self._waits_until: datetime | None = None
+        self._steps: list[Step] = []
+        self._read_already: dict[str, SecretReading] = {}
+        self._verdict: Verdict | None = None
+        self._generate: Callable[[SecretReading | None], SecretValue] | None = None
 
-    def report(self, situation: Situation) -> RotationReport:
-        return RotationReport(self._name, tuple(self.steps), situation, self._waits_until)
+    def go(
+        self, situation: Situation, generate: Callable[[SecretReading | None], SecretValue] | None
+    ) -> RotationReport:
+        """Take phase after phase until the secret is at rest or has to wait; begin one rotation with ``generate``."""
+        self._generate = generate if situation.pending is None else None
+        for _round in range(_ROUNDS_MAX):
+            if situation.phase is Phase.BEGIN and self._generate is None:
+                return self._report(situation)
+            try:
+                situation = self._take(situation)
+            except _Overtaken:
+                situation = self._rotator.situation(self._name)
+                continue
+            if self._waits(situation):
+                return self._report(situation)
+        raise RotationError(f"Somebody else keeps changing '{self._name}'.", hint="Run it again later.")
 
-    def create(self, situation: Situation, generate: Callable[[SecretReading | None], SecretValue]) -> None:
-        current = self._read(situation.current)
+    def _take(self, situation: Situation) -> Situation:
+        """Take the steps of the phase that the secret is in; an overlap that is not over is left as it is."""
+        for step in steps_of(situation.phase):
+            situation, words = _ACTIONS[step](self, situation)
+            if self._waits(situation):
+                return situation
+            self._steps.append(step)
+            self._on_step(step, words)
+        return situation
+
+    def _waits(self, situation: Situation) -> bool:
+        return situation.previous is not None and self._verdict is not None and not self._verdict.is_over
+
+    def _report(self, situation: Situation) -> RotationReport:
+        waits_until = None
+        if self._waits(situation) and self._verdict is not None:
+            is_held = self._verdict.ending is Ending.HELD
+            waits_until = self._verdict.look_again_at if is_held else self._verdict.ends_at
+        return RotationReport(self._name, tuple(self._steps), situation, waits_until, self._verdict)
+
+    def _create(self, situation: Situation) -> tuple[Situation, str]:
+        if self._generate is None:
+            raise _Overtaken
+        value, self._generate = self._generate(self._read(situation.current)), None
         try:
-            pending = self._store.stage(self._name, generate(current), token=f"rotation-{secrets.token_hex(16)}")
+            pending = self._store.stage(self._name, value, token=f"rotation-{secrets.token_hex(16)}")
         except PendingVersionExistsError:
-            return  # another run was first: go on with its value
-        self._done(Step.CREATE, f"version {pending.id} is pending")
+            raise _Overtaken from None  # another run was first: go on with its value
+        self._read_already[pending.id] = SecretReading(value, pending)
+        return replace(situation, pending=pending), f"version {pending.id} is pending"
 
-    def bring_in(self, situation: Situation) -> None:
-        pending, current = self._read(situation.pending), self._read(situation.current)
-        if pending is None:
-            return
+    def _install(self, situation: Situation) -> tuple[Situation, str]:
+        pending, current = self._need(situation.pending), self._read(situation.current)
         self._at_target(Action.TARGET_INSTALL, pending, lambda: self._target.install(pending, keep=current))
-        self._done(Step.INSTALL, "the target accepts " + ("both" if current else "it"))
-        self._at_target(Action.TARGET_VERIFY, pending, lambda: self._target.verify(pending))
-        self._done(Step.VERIFY, "a fresh login with it worked")
-        self._store.promote(
-            self._name, pending.version.id, expect_current=None if current is None else current.version.id
-        )
-        self._done(Step.PROMOTE, f"version {pending.version.id} is current")
+        return situation, "the target accepts " + ("both" if current else "it")
 
-    def end_overlap(self, situation: Situation) -> bool:
-        """Return whether the overlap is over; if not, ``waits_until`` says when it will be."""
-        previous = self._read(situation.previous)
-        if previous is None:
-            return True
-        until = situation.overlap_ends_at(self._grace) or self._clock()
-        ends_at = self._at_target(Action.TARGET_LIMIT, previous, lambda: self._target.limit(previous, until=until))
-        if self._clock() < ends_at:
-            self._waits_until = ends_at
-            return False
-        self._done(Step.CONVERGE, "the overlap is over")
-        current = self._read(situation.current)
+    def _verify(self, situation: Situation) -> tuple[Situation, str]:
+        pending = self._need(situation.pending)
+        self._at_target(Action.TARGET_VERIFY, pending, lambda: self._target.verify(pending))
+        return situation, "a fresh login with it worked"
+
+    def _promote(self, situation: Situation) -> tuple[Situation, str]:
+        pending, current = self._need(situation.pending), situation.current
+        try:
+            promoted = self._store.promote(
+                self._name, pending.version.id, expect_current=None if current is None else current.id
+            )
+        except (VersionConflictError, VersionRetiredError):
+            self._take_back(pending, self._read(current))
+            raise _Overtaken from None
+        previous = None if current is None else current._replace(stage=Stage.PREVIOUS)
+        return Situation(None, promoted, previous), f"version {promoted.id} is current"
+
+    def _converge(self, situation: Situation) -> tuple[Situation, str]:
+        previous, current = self._need(situation.previous), situation.current
+        if current is None:
+            raise RotationError(f"'{self._name}' has a previous version and no current one.")
+        now = self._rotator.clock()
+        ends_at = self._limited(previous, (current.promoted_at or now) + self._overlap.grace, now)
+        evidence = self._evidence(previous, now)
+        self._verdict = judge(self._overlap, evidence, current=current, ends_at=ends_at, now=now)
+        return situation, self._verdict.reason
+
+    def _limited(self, previous: SecretReading, ends_at: datetime, now: datetime) -> datetime:
+        """Return when the overlap ends, after the target was told, so that it ends even if no run comes again."""
+        if ends_at <= now or self._overlap.at_grace_end == "hold":
+            return ends_at
+        return self._at_target(Action.TARGET_LIMIT, previous, lambda: self._target.limit(previous, until=ends_at))
+
+    def _evidence(self, previous: SecretReading, now: datetime) -> Evidence:
+        if not self._overlap.grace:
+            return Evidence((), (), UNKNOWN_USE)  # an emergency: it goes whatever anybody says
+        last_use, receipts = self._target.last_used(previous), self._rotator.receipts
+        if receipts is None:
+            return Evidence((), (), last_use)
+        return Evidence(receipts.holders(self._name, now=now), receipts.services(self._name), last_use)
+
+    def _revoke(self, situation: Situation) -> tuple[Situation, str]:
+        previous, current = self._need(situation.previous), self._read(situation.current)
         self._at_target(Action.TARGET_REVOKE, previous, lambda: self._target.revoke(previous, keep=current))
-        self._done(Step.REVOKE, f"version {previous.version.id} is revoked")
+        return situation, f"version {previous.version.id} is revoked"
+
+    def _verify_refused(self, situation: Situation) -> tuple[Situation, str]:
+        previous = self._need(situation.previous)
         self._at_target(Action.TARGET_VERIFY_REFUSED, previous, lambda: self._target.verify_refused(previous))
-        self._done(Step.VERIFY_REFUSED, "a fresh login with it was refused")
-        self._store.retire(self._name, previous.version.id)
-        self._done(Step.RETIRE, "the store has forgotten it")
-        return True
+        return situation, "a fresh login with it was refused"
+
+    def _retire(self, situation: Situation) -> tuple[Situation, str]:
+        self._store.retire(self._name, self._need(situation.previous).version.id)
+        return replace(situation, previous=None), "the store has forgotten it"
+
+    def _take_back(self, pending: SecretReading, current: SecretReading | None) -> None:
+        """Undo what a late install may have done: no credential opens the door that the store does not know alive."""
+        now = self._rotator.situation(self._name)
+        alive = {version.id for version in (now.pending, now.current, now.previous) if version is not None}
+        keep = self._read(now.current)
+        for reading in (pending, current):
+            if reading is not None and reading.version.id not in alive:
+                revoke = partial(self._target.revoke, reading, keep=keep)
+                self._at_target(Action.TARGET_REVOKE, reading, revoke)
+
+    def _need(self, version: SecretVersion | None) -> SecretReading:
+        reading = self._read(version)
+        if reading is None:
+            raise _Overtaken
+        return reading
 
     def _read(self, version: SecretVersion | None) -> SecretReading | None:
         if version is None:
             return None
-        try:
-            return self._store.read(self._name, version=version.id)
-        except VersionRetiredError:
-            return None  # another run has retired it meanwhile
+        known = self._read_already.get(version.id)
+        if known is None:
+            try:
+                known = self._store.read(self._name, version=version.id)
+            except VersionRetiredError:
+                raise _Overtaken from None
+            self._read_already[version.id] = known
+        return known
 
     def _at_target(self, action: Action, reading: SecretReading, call: Callable[[], _T]) -> _T:
-        return self._recorder.during(action, str(self._name), call, version_id=reading.version.id)
+        return self._rotator.at_target(action, reading, call)
 
-    def _done(self, step: Step, words: str) -> None:
-        self.steps.append(step)
-        self._on_step(step, words)
+
+_ACTIONS: dict[Step, Callable[[_Run, Situation], tuple[Situation, str]]] = {
+    Step.CREATE: _Run._create,
+    Step.INSTALL: _Run._install,
+    Step.VERIFY: _Run._verify,
+    Step.PROMOTE: _Run._promote,
+    Step.CONVERGE: _Run._converge,
+    Step.REVOKE: _Run._revoke,
+    Step.VERIFY_REFUSED: _Run._verify_refused,
+    Step.RETIRE: _Run._retire,
+}
 
 
 def _silent(_step: Step, _words: str) -> None:
