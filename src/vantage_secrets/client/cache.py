@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from vantage_secrets.client.changes import ChangeNotices
 from vantage_secrets.client.flights import Flights
@@ -20,9 +21,19 @@ from vantage_secrets.errors import (
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, Stage
 from vantage_secrets.stores.contract import Store
 
+if TYPE_CHECKING:
+    from vantage_secrets.receipts.book import ReceiptBook
+
+
+VERIFIER: Final = "verifier"
+"""The connection under which a client leaves receipts for what it compares others' keys with."""
+
 
 class SecretCache:
     """Holds what was fetched from one store, one fetch per secret at a time.
+
+    The fast path shows only the version that was handed out last. One that was fetched meanwhile stays off it until
+    the first read after that, which goes the slow way and is noted.
 
     Args:
         store: Where the secrets live.
@@ -30,6 +41,7 @@ class SecretCache:
         freshness: The rules of age.
         tally: The counters.
         changes: Who is told of another version.
+        receipts: Who is told of what was handed out, if anyone.
 
     Attributes:
         fresh_values: What may be served as it is, by every spelling; the same dictionary for ever.
@@ -43,6 +55,7 @@ class SecretCache:
         freshness: Freshness,
         tally: Tally,
         changes: ChangeNotices,
+        receipts: ReceiptBook | None = None,
     ) -> None:
         """Hold nothing yet."""
         self.fresh_values: dict[str, SecretValue] = {}
@@ -52,6 +65,9 @@ class SecretCache:
         self._freshness = freshness
         self._tally = tally
         self._changes = changes
+        self._receipts = receipts
+        self._handed_out: dict[SecretName, str] = {}
+        self._compared: dict[SecretName, str] = {}
         self._cached: dict[SecretName, CachedSecret] = {}
         self._last_versions: dict[SecretName, str] = {}
         self._with_previous: set[SecretName] = set()
@@ -118,18 +134,59 @@ class SecretCache:
         return self._fly(name, begun_now=True)
 
     def note_use(self, cached: CachedSecret) -> bool:
-        """Return whether ``cached`` is stale, and count it then; put it on the fast path where it may be."""
-        age = self._freshness.age(cached)
+        """Return whether ``cached`` is stale, and count it then."""
+        stale = self._freshness.is_stale(cached, self._freshness.age(cached))
+        if stale:
+            self._tally.stale_read(cached.current.version.name, cached.current.version.id)
+        return stale
+
+    def hand_out(self, cached: CachedSecret) -> None:
+        """Note that the application is given ``cached``; put it on the fast path where it may be."""
         name, version = cached.current.version.name, cached.current.version.id
-        if self._freshness.is_stale(cached, age):
-            self._tally.stale_read(name, version)
-            return True
-        if str(name) not in self.fresh_values and self._freshness.needs_no_look(cached, age):
+        if self._handed_out.get(name) == version and str(name) in self.fresh_values:
+            return
+        with self._lock:
+            self._note_hand_out(name, version)
+            # A newer one may have come between: only the one that is held now is shown.
+            if self._cached.get(name) is cached and self._freshness.needs_no_look(cached, self._freshness.age(cached)):
+                self._show(name, cached.current.value)
+
+    def confirm(self, name: SecretName, version: str, connection: str) -> None:
+        """Note that the application, or one connection of it, uses a version that it took."""
+        with self._lock:
+            if not connection:
+                self._note_hand_out(name, version)
+            elif self._receipts is not None:
+                self._receipts.hand_out(name, version, connection)
+
+    def let_go(self, name: SecretName, connection: str) -> None:
+        """Note that the application, or one connection of it, uses the secret no more."""
+        with self._lock:
+            if not connection:
+                self._handed_out.pop(name, None)
+                self._hide(name)
+            if self._receipts is not None:
+                self._receipts.let_go(name, connection)
+
+    def note_comparison(self, cached: CachedSecret) -> None:
+        """Note that others' keys are compared with ``cached``, and with whatever is fetched after it."""
+        name, version = cached.current.version.name, cached.current.version.id
+        if self._compared.get(name) != version:
             with self._lock:
-                # A newer one may have come between: only the one that is held now is shown.
-                if self._cached.get(name) is cached:
-                    self._show(name, cached.current.value)
-        return False
+                held = self._cached.get(name, cached)  # a newer one may have come between
+                self._compare_with(name, held.current.version.id)
+
+    def _note_hand_out(self, name: SecretName, version: str) -> None:
+        if self._handed_out.get(name) != version:
+            self._handed_out[name] = version
+            self._hide(name)  # the fast path never shows one that has no receipt
+        if self._receipts is not None:
+            self._receipts.hand_out(name, version)
+
+    def _compare_with(self, name: SecretName, version: str) -> None:
+        self._compared[name] = version
+        if self._receipts is not None:
+            self._receipts.hand_out(name, version, VERIFIER)
 
     def run_due(self) -> timedelta | None:
         """Fetch what is due; return how long until something is due again, ``None`` when nothing is held.
@@ -219,7 +276,12 @@ class SecretCache:
             before = self._last_versions.get(name)
             self._cached[name] = cached
             self._last_versions[name] = version
-            self._show(name, cached.current.value)
+            if self._handed_out.get(name) == version:
+                self._show(name, cached.current.value)
+            else:
+                self._hide(name)
+            if name in self._compared:
+                self._compare_with(name, version)
         if before not in (None, version):
             self._tally.version_change(name, version)
             self._changes.put(cached.current)

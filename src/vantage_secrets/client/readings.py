@@ -38,6 +38,7 @@ class ClientStats(NamedTuple):
         validations_refused: Candidates that did not.
         forced_refreshes: Fetches that a candidate without a match caused.
         callback_failures: Callbacks that raised.
+        receipt_failures: Writes of receipts that the control database did not take; each is tried again.
     """
 
     store_reads: int = 0
@@ -49,6 +50,7 @@ class ClientStats(NamedTuple):
     validations_refused: int = 0
     forced_refreshes: int = 0
     callback_failures: int = 0
+    receipt_failures: int = 0
 
 
 class ClientEventKind(StrEnum):

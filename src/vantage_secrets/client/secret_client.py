@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from vantage_secrets.client.cache import SecretCache
 from vantage_secrets.client.changes import ChangeCallback, ChangeNotices
@@ -17,9 +17,13 @@ from vantage_secrets.client.tally import Tally
 from vantage_secrets.client.validation import JOIN_SECONDS, LookGate, RecentFailures, accepts
 from vantage_secrets.client.watching import Watching
 from vantage_secrets.clock import Clock, utc_now
-from vantage_secrets.errors import StoreUnavailableError, UnknownSecretError, VantageSecretsError
+from vantage_secrets.errors import InvalidInputError, StoreUnavailableError, UnknownSecretError, VantageSecretsError
 from vantage_secrets.secret import SecretName, SecretValue
 from vantage_secrets.stores.contract import Store
+
+if TYPE_CHECKING:
+    from vantage_secrets.credential import Credential
+    from vantage_secrets.receipts.book import ReceiptBook
 
 REFRESH_INTERVAL: Final = timedelta(seconds=300)
 MAX_STALE: Final = timedelta(hours=1)
@@ -35,9 +39,15 @@ class SecretClient:
     beside that. Only an outage is bridged, for at most ``max_stale`` after the last good fetch. Absence, refusal and
     damage are the store's answers: the value is dropped, and the read raises what the store said.
 
+    With ``receipts``, it is on record which version the application was handed last. A version that was fetched in
+    the background counts only from the first read after that: who reads once at its start is on record with what it
+    got then, for as long as it runs.
+
     Args:
         store: Where the secrets live; it stays the caller's to close.
         aliases: Other spellings, such as ``{"VANTAGE_API_KEY": SecretName("vantage/api-key")}``.
+        accounts: Whose password a secret is, where its value does not say so itself.
+        receipts: Takes the receipts; it is closed with this client.
         grace: How long the version before stays valid after a promotion, for each secret; no time where not given.
         refresh_interval: How long a value is served before it is fetched anew, give or take a tenth.
         max_stale: How long after its last fetch a value may be served while the store is away.
@@ -60,6 +70,8 @@ class SecretClient:
         store: Store,
         *,
         aliases: Mapping[str, SecretName] | None = None,
+        accounts: Mapping[SecretName, str] | None = None,
+        receipts: ReceiptBook | None = None,
         grace: Mapping[SecretName, timedelta] | None = None,
         refresh_interval: timedelta = REFRESH_INTERVAL,
         max_stale: timedelta = MAX_STALE,
@@ -71,12 +83,16 @@ class SecretClient:
     ) -> None:
         """Read nothing and start nothing yet."""
         self.aliases: Mapping[str, SecretName] = dict(aliases or {})
+        self._accounts = dict(accounts or {})
+        self._receipts = receipts
         self._grace = dict(grace or {})
         self._clock = clock
         self._freshness = Freshness(refresh_interval, max_stale, clock, monotonic, fraction)
         self._tally = Tally(clock, on_event)
         self._changes = ChangeNotices(self._tally.callback_failure)
-        self._cache = SecretCache(store, _spellings(self.aliases), self._freshness, self._tally, self._changes)
+        self._cache = SecretCache(
+            store, _spellings(self.aliases), self._freshness, self._tally, self._changes, receipts
+        )
         self.fresh_values = self._cache.fresh_values
         self._looks = LookGate(monotonic)
         self._failures = RecentFailures(monotonic)
@@ -118,7 +134,68 @@ class SecretClient:
         """
         canonical = self._canonical(name)
         self._renew_if_older(canonical, max_age)
+        return self._handed_out(self._obtain(canonical))
+
+    def credential(self, name: str | SecretName, *, account: str = "") -> Credential:
+        """Return the current value as user name and password, which belong together.
+
+        Args:
+            name: Its canonical name or one of its other spellings.
+            account: Whose password it is, where neither the value nor the manifest says so.
+
+        Raises:
+            InvalidInputError: Nothing says whose password it is.
+            InvalidSecretValueError: The value has named fields, but not ``username`` and ``password``.
+            VantageSecretsError: As :meth:`get`.
+        """
+        from vantage_secrets.credential import Credential
+
+        found = Credential.of(self.get(name), account=account or self._accounts.get(self._canonical(name), ""))
+        if not found.username:
+            raise InvalidInputError(
+                f"Nothing says whose password '{name}' is.",
+                hint='Give account=…, or write account = "…" under the secret in vantage-secrets.toml.',
+            )
+        return found
+
+    def take(self, name: str | SecretName, *, max_age: timedelta | None = None) -> ClientReading:
+        """Return what :meth:`read` would, without a receipt: :meth:`confirm` leaves it once the value is in use.
+
+        For long-lived connections, which go on with the old version for a while after the new one was read.
+
+        Args:
+            name: Its canonical name or one of its other spellings.
+            max_age: As for :meth:`read`.
+
+        Raises:
+            VantageSecretsError: As :meth:`get`.
+        """
+        canonical = self._canonical(name)
+        self._renew_if_older(canonical, max_age)
         return self._served(self._obtain(canonical))
+
+    def confirm(self, name: str | SecretName, version_id: str, connection: str = "") -> None:
+        """Leave a receipt: the application, or one connection of it, uses that version from now on.
+
+        Does no I/O. Safe to repeat, and from any thread.
+
+        Args:
+            name: The secret's canonical name or one of its other spellings.
+            version_id: The version, as :meth:`take` returned it.
+            connection: Any name that is the connection's own within the process; each one has a receipt of its own.
+
+        Raises:
+            UnknownSecretError: No secret has this spelling.
+        """
+        self._cache.confirm(self._canonical(name), version_id, connection)
+
+    def let_go(self, name: str | SecretName, connection: str = "") -> None:
+        """End a receipt: the connection is closed, or the application uses the secret no more. Safe to repeat.
+
+        Raises:
+            UnknownSecretError: No secret has this spelling.
+        """
+        self._cache.let_go(self._canonical(name), connection)
 
     def read_cached(self, name: str | SecretName) -> ClientReading | None:
         """Return what :meth:`read` would, or ``None`` where it would have to ask the store: never does I/O.
@@ -127,7 +204,7 @@ class SecretClient:
             UnknownSecretError: No secret has this spelling.
         """
         cached = self._cache.servable(self._canonical(name))
-        return None if cached is None else self._served(cached)
+        return None if cached is None else self._handed_out(cached)
 
     def refresh(self, name: str | SecretName | None = None) -> tuple[SecretName, ...]:
         """Ask the store now for one secret, or for all that are cached; return the names that have another version.
@@ -160,6 +237,9 @@ class SecretClient:
         the store, at most once a second for each secret: a key promoted a moment ago is accepted at once, and a
         flood of wrong keys costs no calls. Anything but text that is not empty is refused.
 
+        Who checks others' keys leaves a receipt too, as the connection ``verifier``. No value is handed out here, so
+        that it moves as soon as the client itself has the new version.
+
         Args:
             name: The secret's canonical name or one of its other spellings.
             candidate: What was presented.
@@ -175,6 +255,7 @@ class SecretClient:
         self._renew_if_older(canonical, max_age)
         cached = self._obtain_to_validate(canonical)
         self._cache.note_use(cached)
+        self._cache.note_comparison(cached)
         return self._judged(self._accepts(cached, candidate) or self._accepts_after_a_look(cached, candidate))
 
     def validate_cached(self, name: str | SecretName, candidate: str | None) -> bool | None:
@@ -193,6 +274,7 @@ class SecretClient:
         if not accepted and (self._looks.is_open(canonical) or self._cache.flights.is_open(canonical)):
             return None
         self._cache.note_use(cached)
+        self._cache.note_comparison(cached)
         return self._judged(accepted)
 
     def on_change(self, name: str | SecretName, callback: ChangeCallback) -> Callable[[], None]:
@@ -200,7 +282,8 @@ class SecretClient:
 
         Reads the secret if it is not cached: there must be a version to differ from. ``callback`` runs in the
         background thread, or in the thread whose read or refresh found the change. What it raises is logged by its
-        class and counted, and stops nothing.
+        class and counted, and stops nothing. Being called leaves no receipt: a callback that puts the value to use
+        calls :meth:`confirm`.
 
         Raises:
             VantageSecretsError: As :meth:`get`.
@@ -216,7 +299,10 @@ class SecretClient:
 
     def stats(self) -> ClientStats:
         """Return the counters as they are now."""
-        return self._tally.stats(one_flight_waits=self._cache.flights.wait_count)
+        return self._tally.stats(
+            one_flight_waits=self._cache.flights.wait_count,
+            receipt_failures=0 if self._receipts is None else self._receipts.failure_count,
+        )
 
     def run_due(self) -> timedelta | None:
         """Fetch what is due; return how long until something is due again, ``None`` when nothing is cached.
@@ -232,11 +318,13 @@ class SecretClient:
         return self._is_closed
 
     def close(self) -> None:
-        """End the background thread and forget all values; reads raise from now on. Safe to repeat."""
+        """End the background thread, end the receipts, forget all values; reads raise from now on. Safe to repeat."""
         self._is_closed = True
         self._watching.stop()
         self._cache.close()
         self._refresher.stop()
+        if self._receipts is not None:
+            self._receipts.close()
 
     def renew_after_fork(self) -> None:
         """Take new locks, forget the parent's threads and keep the values; called in the child by Python itself."""
@@ -287,6 +375,11 @@ class SecretClient:
         if self._is_background:
             self._refresher.start()
             self._watching.start()
+
+    def _handed_out(self, cached: CachedSecret) -> ClientReading:
+        reading = self._served(cached)
+        self._cache.hand_out(cached)
+        return reading
 
     def _served(self, cached: CachedSecret) -> ClientReading:
         stale = self._cache.note_use(cached)

@@ -35,10 +35,10 @@ class Tally:
         with self._lock:
             self._counts[counter] = self._counts.get(counter, 0) + 1
 
-    def stats(self, *, one_flight_waits: int) -> ClientStats:
-        """Return the counters as they are now."""
+    def stats(self, *, one_flight_waits: int, receipt_failures: int) -> ClientStats:
+        """Return the counters as they are now, with those that are kept elsewhere."""
         with self._lock:
-            return ClientStats(one_flight_waits=one_flight_waits, **self._counts)
+            return ClientStats(one_flight_waits=one_flight_waits, receipt_failures=receipt_failures, **self._counts)
 
     def stale_read(self, name: SecretName, version_id: str) -> None:
         """Count a stale read."""

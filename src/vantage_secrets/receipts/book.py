@@ -205,7 +205,11 @@ class ReceiptBook:
                 thread = threading.Thread(
                     target=_write_until, args=arguments, name="vantage-secrets-receipts", daemon=True
                 )
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, or the interpreter ends: a read goes on all the same
+                    self.failure_count += 1
+                    return
                 self._thread = thread
 
     def _say_goodbye(self) -> None:
