@@ -21,6 +21,7 @@ from vantage_secrets.errors import (
     RotationError,
     TargetUnavailableError,
 )
+from vantage_secrets.rotation.convergence import OverlapRules
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue
 from vantage_secrets.targets.api_key import ApiKeyVerifier
 from vantage_secrets.targets.api_key import verifier as verifier_module

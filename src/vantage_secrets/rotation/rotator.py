@@ -26,7 +26,7 @@ from vantage_secrets.errors import (
 from vantage_secrets.receipts import Receipts
 from vantage_secrets.rotation.convergence import Ending, Evidence, OverlapRules, Verdict, judge
 from vantage_secrets.rotation.steps import Phase, Situation, Step, steps_of
-from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
+from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion
 from vantage_secrets.stores.contract import Store
 from vantage_secrets.targets.contract import UNKNOWN_USE, Target
 
@@ -273,16 +273,17 @@ class _Run:
         return situation, "a fresh login with it worked"
 
     def _promote(self, situation: Situation) -> tuple[Situation, str]:
-        pending, current = self._need(situation.pending), situation.current
+        pending, current = self._need(situation.pending), self._read(situation.current)
         try:
             promoted = self._store.promote(
-                self._name, pending.version.id, expect_current=None if current is None else current.id
+                self._name, pending.version.id, expect_current=None if current is None else current.version.id
             )
         except (VersionConflictError, VersionRetiredError):
-            self._take_back(pending, self._read(current))
+            self._take_back(self._rotator.situation(self._name), pending, current)
             raise _Overtaken from None
-        previous = None if current is None else current._replace(stage=Stage.PREVIOUS)
-        return Situation(None, promoted, previous), f"version {promoted.id} is current"
+        now = self._rotator.situation(self._name)
+        self._take_back(now, pending, current)  # promoted already by a run that may have gone further
+        return now, f"version {promoted.id} is current"
 
     def _converge(self, situation: Situation) -> tuple[Situation, str]:
         previous, current = self._need(situation.previous), situation.current
@@ -322,13 +323,12 @@ class _Run:
         self._store.retire(self._name, self._need(situation.previous).version.id)
         return replace(situation, previous=None), "the store has forgotten it"
 
-    def _take_back(self, pending: SecretReading, current: SecretReading | None) -> None:
+    def _take_back(self, now: Situation, pending: SecretReading, current: SecretReading | None) -> None:
         """Undo what a late install may have done: no credential opens the door that the store does not know alive."""
-        now = self._rotator.situation(self._name)
         alive = {version.id for version in (now.pending, now.current, now.previous) if version is not None}
-        keep = self._read(now.current)
         for reading in (pending, current):
             if reading is not None and reading.version.id not in alive:
+                keep = self._read(now.current)
                 revoke = partial(self._target.revoke, reading, keep=keep)
                 self._at_target(Action.TARGET_REVOKE, reading, revoke)
 
