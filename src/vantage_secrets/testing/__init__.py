@@ -9,8 +9,16 @@ from vantage_secrets.testing.store import MemoryStore
 
 if TYPE_CHECKING:
     from vantage_secrets.testing.store_contract import StoreContract, StoreOutageContract
+    from vantage_secrets.testing.target_contract import TargetContract, TargetOutageContract
 
-__all__ = ["FakeClock", "MemoryStore", "StoreContract", "StoreOutageContract"]
+__all__ = [
+    "FakeClock",
+    "MemoryStore",
+    "StoreContract",
+    "StoreOutageContract",
+    "TargetContract",
+    "TargetOutageContract",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from vantage_secrets.testing import store_contract
 
         return getattr(store_contract, name)
+    if name in ("TargetContract", "TargetOutageContract"):
+        from vantage_secrets.testing import target_contract
+
+        return getattr(target_contract, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -67,6 +67,7 @@ class ApiKeyTarget(Target):
         with self._transaction() as connection:
             if keep is not None:
                 self._enrol(connection, keep)
+                self._forget_all_but(connection, pending, keep)
             if self._enrol(connection, pending) is not None:
                 raise RotationError(
                     f"Version {pending.version.id} of '{pending.version.name}' was revoked before.",
@@ -130,6 +131,15 @@ class ApiKeyTarget(Target):
                 yield connection
         except DatabaseError as exc:
             raise TargetUnavailableError(f"The verifier of API keys cannot be reached: {exc}") from exc
+
+    def _forget_all_but(self, connection: Connection, *kept: SecretReading) -> None:
+        """Refuse what was installed by a rotation that was given up."""
+        connection.execute(
+            update(api_keys_table)
+            .where(_TABLE.lineage == str(self._name), _TABLE.revoked_at.is_(None))
+            .where(_TABLE.version_id.not_in([reading.version.id for reading in kept]))
+            .values(revoked_at=self._clock())
+        )
 
     def _enrol(self, connection: Connection, reading: SecretReading) -> datetime | None:
         """Return when the version was revoked, or ``None`` when it is accepted."""
