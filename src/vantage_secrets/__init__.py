@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vantage_secrets import errors as errors
     from vantage_secrets.client import SecretClient as SecretClient
+    from vantage_secrets.credential import Credential as Credential
     from vantage_secrets.secret import SecretName as SecretName
     from vantage_secrets.secret import SecretReading as SecretReading
     from vantage_secrets.secret import SecretValue as SecretValue
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Credential",
     "SecretClient",
     "SecretName",
     "SecretReading",
@@ -35,10 +37,12 @@ __all__ = [
     "__version__",
     "default_client",
     "errors",
+    "get_credential",
     "get_secret",
 ]
 
 _HOMES = {
+    "Credential": "vantage_secrets.credential",
     "SecretClient": "vantage_secrets.client",
     "SecretName": "vantage_secrets.secret",
     "SecretReading": "vantage_secrets.secret",
@@ -73,6 +77,21 @@ def get_secret(name: str) -> SecretValue:
         return _fresh_values[name]
     except KeyError:
         return _look_up(name)
+
+
+def get_credential(name: str, *, account: str = "") -> Credential:
+    """Return the current value of a secret of the nearest manifest as user name and password, which belong together.
+
+    Args:
+        name: Its canonical name or its key in the manifest.
+        account: Whose password it is, where neither the value nor the manifest says so.
+
+    Raises:
+        InvalidInputError: Nothing says whose password it is.
+        InvalidSecretValueError: The value has named fields, but not ``username`` and ``password``.
+        VantageSecretsError: As :func:`get_secret`.
+    """
+    return default_client().credential(name, account=account)
 
 
 def default_client() -> SecretClient:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vantage_secrets.client import SecretClient
     from vantage_secrets.credential import Credential
     from vantage_secrets.database import Database
+    from vantage_secrets.receipts import ReceiptBook
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.targets.contract import Target
 
@@ -317,18 +318,53 @@ class Workspace:
         with self.database.lock(f"rotation {spec.name}"):
             return self.rotator(spec).abandon(spec.name)
 
-    def client(self) -> SecretClient:
-        """Return a new client over this workspace's store."""
+    def client(self, *, consumer: str = "") -> SecretClient:
+        """Return a new client over this workspace's store, which leaves receipts in the control database.
+
+        Args:
+            consumer: Which of the manifest's consumers this process is, where ``VANTAGE_SECRETS_SERVICE`` does not
+                say so; else it is called by its program's name.
+        """
         from vantage_secrets.client import SecretClient
+        from vantage_secrets.receipts import service_name
 
         settings = self.manifest.client
         return SecretClient(
             self.store,
             aliases={spec.key: spec.name for spec in self.manifest.secrets},
+            accounts={spec.name: spec.account for spec in self.manifest.secrets},
+            receipts=self.receipt_book(service_name(consumer)),
             grace={spec.name: spec.grace for spec in self.manifest.secrets},
             refresh_interval=settings.refresh_interval,
             max_stale=settings.max_stale,
             clock=self.clock,
+        )
+
+    def receipt_book(
+        self, service: str, *, instance: Callable[[], str] | None = None, background: bool = True
+    ) -> ReceiptBook:
+        """Return a new book that writes to the control database; nothing is opened before there is a receipt.
+
+        Args:
+            service: Which consumer it speaks for.
+            instance: Returns the name of the process that it speaks for; this one's by default.
+            background: Whether a daemon thread writes.
+        """
+        from vantage_secrets.receipts import ReceiptBook, instance_name
+
+        url = self.manifest.database.url
+
+        def open_database() -> Database:
+            from vantage_secrets.database import Database
+
+            return Database(url)  # the book's own: it outlives this workspace, and is another one after a fork
+
+        return ReceiptBook(
+            open_database,
+            service=service,
+            instance=instance or instance_name,
+            clock=self.clock,
+            background=background,
         )
 
     def close(self) -> None:

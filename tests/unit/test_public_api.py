@@ -29,8 +29,8 @@ HEAVY = {
 
 def test_the_public_names_are_these_and_all_are_there() -> None:
     assert set(vantage_secrets.__all__) == {
-        "SecretClient", "SecretName", "SecretReading", "SecretValue", "SecretVersion", "Stage", "__version__",
-        "default_client", "errors", "get_secret",
+        "Credential", "SecretClient", "SecretName", "SecretReading", "SecretValue", "SecretVersion", "Stage",
+        "__version__", "default_client", "errors", "get_credential", "get_secret",
     }  # fmt: skip
     for name in vantage_secrets.__all__:
         assert getattr(vantage_secrets, name) is not None
