@@ -1,0 +1,327 @@
+"""Workers for a fleet: any number of processes take rotations from one queue in PostgreSQL, and any may die.
+
+Procrastinate keeps the queue. Once a minute one worker asks what is due and queues one job for each such secret; a
+job calls the same reconcile as every other driver. A job's arguments are names and ids of versions, never a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vantage_secrets.drivers.queue_place import QueuePlace
+from vantage_secrets.errors import DatabaseError, VantageSecretsError
+
+if TYPE_CHECKING:
+    from procrastinate import App
+    from procrastinate.jobs import Job
+
+    from vantage_secrets.bootstrap import Workspace
+    from vantage_secrets.manifest import SecretSpec
+
+Teller = Callable[[str], object]
+"""Told one line for each thing that happened."""
+
+_RECONCILE: Final = "reconcile"
+_TICK_LOCK: Final = ":tick"  # No secret's name begins with a colon.
+_RESCUE_LOCK: Final = ":rescue"
+_BEFORE_ROTATIONS: Final = 100
+"""Priority of the work that finds work: behind a thousand rotations it would come too late."""
+
+
+class Pace(NamedTuple):
+    """How often things happen, in seconds.
+
+    The job of a worker that was killed is in another one's hands ``stalled + rescue + 1`` seconds later at the most,
+    where another one is free; Procrastinate's own clock accounts for the last one.
+
+    Attributes:
+        tick: How often the queue is filled: 1 to 59, or whole minutes.
+        rescue: How often dead workers' jobs are looked for, 1 to 59.
+        heartbeat: How often a worker says that it lives.
+        stalled: After how long without a word it counts as dead; several heartbeats.
+    """
+
+    tick: int = 60
+    rescue: int = 10
+    heartbeat: float = 5.0
+    stalled: float = 20.0
+
+
+class Order(NamedTuple):
+    """What one job is to do.
+
+    Attributes:
+        secret: The secret's name.
+        begin_after: The version that a new rotation is to replace; ``None`` when what is under way is to go on.
+            SECURITY: a job that is done a second time, after its worker died, finds another version current and
+            begins nothing: the secret is rotated once.
+    """
+
+    secret: str
+    begin_after: str | None
+
+
+class Fleet:
+    """One worker process of a fleet.
+
+    Args:
+        place: The queue.
+        open_workspace: Opens the manifest's workspace; called once for each rotation that runs at the same time, and
+            again after a failure and when the manifest has changed.
+        concurrency: How many rotations run at the same time, each in a thread.
+        pace: How often things happen.
+        tell: Told one line for each thing that happened.
+    """
+
+    def __init__(
+        self,
+        place: QueuePlace,
+        open_workspace: Callable[[], Workspace],
+        *,
+        concurrency: int = 1,
+        pace: Pace | None = None,
+        tell: Teller,
+    ) -> None:
+        """Define the tasks."""
+        self._concurrency = concurrency
+        self._pace = pace or Pace()
+        self._tell = tell
+        self._workspaces = Workspaces(open_workspace)
+        self._app = place.app()
+        self._define(self._app)
+
+    def run(self, *, until_empty: bool = False) -> None:
+        """Work until SIGTERM or SIGINT, then finish the rotations that are running; a second signal ends at once.
+
+        Args:
+            until_empty: Return when the queue holds nothing that can be done now.
+
+        Raises:
+            DatabaseError: The control database went away; jobs in the queue are safe.
+        """
+        from procrastinate.exceptions import ConnectorException
+
+        try:
+            asyncio.run(self._run(until_empty))
+        except ConnectorException as exc:
+            raise _lost(type(exc.__cause__ or exc).__name__) from None
+        finally:
+            self._workspaces.close()
+
+    async def _run(self, until_empty: bool) -> None:
+        from procrastinate.worker import Worker
+
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(self._concurrency + 1))  # one more for the tick
+        async with self._app.open_async():
+            worker = Worker(
+                self._app,
+                concurrency=self._concurrency,
+                wait=not until_empty,
+                delete_jobs="always",  # what failed is told by the control database and the audit log
+                install_signal_handlers=False,
+                update_heartbeat_interval=self._pace.heartbeat,
+                stalled_worker_timeout=self._pace.stalled,
+            )
+            stopped = self._stop_on_signals(loop, worker)
+            self._tell(f"Working, {self._concurrency} at a time.")
+            await worker.run()  # type: ignore[no-untyped-call]  # Procrastinate has not annotated it
+            if not (until_empty or stopped.is_set()):
+                raise _lost("its connection ended")
+        self._tell("Stopped.")
+
+    def _stop_on_signals(self, loop: asyncio.AbstractEventLoop, worker: Any) -> asyncio.Event:
+        stopped = asyncio.Event()
+
+        def stop() -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)  # the second one ends the process
+            stopped.set()
+            self._tell("Stopping; what is running is finished first.")
+            worker.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        return stopped
+
+    def _define(self, app: App) -> None:
+        app.task(name=_RECONCILE)(self._reconcile)
+        tick = app.task(name="tick", lock=_TICK_LOCK, queueing_lock=_TICK_LOCK, priority=_BEFORE_ROTATIONS)(self._tick)
+        # No lock: the job of a worker that died while it rescued others would hold it for ever.
+        rescue = app.task(name="rescue", queueing_lock=_RESCUE_LOCK, priority=_BEFORE_ROTATIONS)(self._rescue)
+        app.periodic(cron=_cron(self._pace.tick))(tick)
+        app.periodic(cron=_cron(self._pace.rescue))(rescue)
+
+    # the tasks
+
+    async def _tick(self, timestamp: int) -> None:  # noqa: ARG002 - Procrastinate passes it
+        """Queue one job for each secret that something is to be done about now, unless it has one."""
+        orders = await asyncio.to_thread(self._orders)
+        queued = {job.lock for job in await self._app.job_manager.list_jobs_async(task=_RECONCILE)}
+        await self.order(order for order in orders if order.secret not in queued)
+
+    async def order(self, orders: Iterable[Order]) -> None:
+        """Queue a job for each order; one that has been queued meanwhile stays as it is."""
+        from procrastinate.exceptions import AlreadyEnqueued
+
+        manager = self._app.job_manager
+        jobs = [self._job(order) for order in orders]
+        try:
+            if jobs:
+                await manager.batch_defer_jobs_async(jobs)
+        except AlreadyEnqueued:
+            for job in jobs:
+                with suppress(AlreadyEnqueued):
+                    await manager.defer_job_async(job)
+        if jobs:
+            self._tell(f"Queued {len(jobs)}.")
+
+    def _job(self, order: Order) -> Job:
+        task = self._app.configure_task(_RECONCILE, lock=order.secret, queueing_lock=order.secret)
+        return task.make_new_job(secret=order.secret, begin_after=order.begin_after)
+
+    async def _rescue(self, timestamp: int) -> None:  # noqa: ARG002 - Procrastinate passes it
+        """Put the jobs of dead workers back into the queue."""
+        from procrastinate.exceptions import ConnectorException, UniqueViolation
+        from procrastinate.jobs import Status
+
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._pace.stalled):
+            with suppress(ConnectorException):  # another worker was first
+                try:
+                    if job.task_name == _RECONCILE:
+                        await manager.retry_job(job)
+                        self._tell(f"{job.lock}: its worker died; it is queued again.")
+                        continue
+                except UniqueViolation:
+                    pass  # the same secret is queued already
+                await manager.finish_job(job, Status.FAILED, delete_job=True)
+
+    def _reconcile(self, secret: str, begin_after: str | None) -> None:
+        try:
+            with self._workspaces.lent() as workspace:
+                words = reconcile(workspace, Order(secret, begin_after))
+        except VantageSecretsError as error:
+            self._tell(f"{secret}: failed: {error.message}")
+        else:
+            self._tell(f"{secret}: {words}")
+
+    def _orders(self) -> list[Order]:
+        try:
+            with self._workspaces.lent() as workspace:
+                return orders_of(workspace)
+        except VantageSecretsError as error:
+            self._tell(f"What is due could not be found out: {error.message}")
+            return []
+
+
+class Workspaces:
+    """Open workspaces that wait for work, so that a thread has one of its own while it rotates.
+
+    Args:
+        open_one: Opens another.
+    """
+
+    def __init__(self, open_one: Callable[[], Workspace]) -> None:
+        """Open none yet."""
+        self._open_one = open_one
+        self._lock = threading.Lock()
+        self._idle: list[tuple[int, Workspace]] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[Workspace]:
+        """Give an open workspace; one that saw a failure, or an older manifest, is closed and not given again."""
+        with self._lock:
+            written, workspace = self._idle.pop() if self._idle else (0, None)
+        if workspace is not None and written != _written(workspace):
+            workspace.close()
+            workspace = None
+        workspace = workspace or self._open_one()
+        written = _written(workspace)
+        try:
+            yield workspace
+        except BaseException:
+            workspace.close()
+            raise
+        with self._lock:
+            self._idle.append((written, workspace))
+
+    def close(self) -> None:
+        """Close those that wait. Safe to repeat."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop()[1].close()
+
+
+def orders_of(workspace: Workspace) -> list[Order]:
+    """Return what is to be done now; secrets that the control database does not know are looked up in the store.
+
+    Raises:
+        StoreError: The store failed.
+        DatabaseError: The control database failed.
+    """
+    from vantage_secrets.rotation.pauses import Pauses
+    from vantage_secrets.rotation.schedule import Schedule, Standing
+    from vantage_secrets.rotation.sightings import Sightings
+    from vantage_secrets.rotation.steps import Situation
+
+    now, manifest, sightings = workspace.clock(), workspace.manifest, Sightings(workspace.database)
+    known = sightings.all()
+    unseen = {spec.name: Situation(None, None, None) for spec in manifest.secrets if spec.name not in known}
+    if unseen:
+        for versions in workspace.store.describe_many(unseen):
+            unseen[versions[0].name] = Situation.of(versions)
+        sightings.note_looks(unseen, now=now)
+        known = sightings.all()
+    orders = []
+    for plan in Schedule(manifest).plan(known, Pauses(workspace.database).all(), now=now):
+        if plan.standing is Standing.NOW and plan.sighting:
+            orders.append(Order(str(plan.spec.name), plan.sighting.version_id))
+        elif plan.sighting and plan.sighting.is_under_way and not plan.sighting.is_waiting(now):
+            orders.append(Order(str(plan.spec.name), None))
+    return orders
+
+
+def reconcile(workspace: Workspace, order: Order) -> str:
+    """Carry out an order, and return in words how far it came.
+
+    Raises:
+        VantageSecretsError: It failed; the control database knows when to try again.
+    """
+    spec = workspace.manifest.find(order.secret)
+    begin = order.begin_after is not None and order.begin_after == _current_version(workspace, spec)
+    report = workspace.reconcile(spec, begin=begin)
+    words = ", ".join(report.steps) or "nothing to do"
+    return words + (f"; open until {report.waits_until:%Y-%m-%d %H:%M:%S} UTC" if report.waits_until else "")
+
+
+def _current_version(workspace: Workspace, spec: SecretSpec) -> str | None:
+    from vantage_secrets.secret import Stage
+
+    versions = workspace.store.describe(spec.name)
+    return next((version.id for version in versions if version.stage is Stage.CURRENT), None)
+
+
+def _written(workspace: Workspace) -> int:
+    """Return when the manifest was written, nanoseconds; 0 when it is gone, and then what was read of it holds."""
+    try:
+        return workspace.manifest.path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _cron(seconds: int) -> str:
+    """Return how cron writes "every so many seconds", with Procrastinate's sixth field."""
+    return f"* * * * * */{seconds}" if seconds < 60 else f"*/{seconds // 60} * * * *"
+
+
+def _lost(why: str) -> DatabaseError:
+    return DatabaseError(
+        f"The control database went away: {why}.", hint="Start the worker again; its jobs are safe in the queue."
+    )
