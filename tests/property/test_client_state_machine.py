@@ -44,6 +44,24 @@ class RefusalError(Exception):
     """The code of the error that the model expects."""
 
 
+class Notes:
+    """Takes receipts as a book does, and writes them nowhere."""
+
+    failure_count = 0
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[SecretName, str], str] = {}
+
+    def hand_out(self, secret: SecretName, version_id: str, connection: str = "") -> None:
+        self.held[secret, connection] = version_id
+
+    def let_go(self, secret: SecretName, connection: str = "") -> None:
+        self.held.pop((secret, connection), None)
+
+    def close(self) -> None:
+        self.held.clear()
+
+
 class ClientMachine(RuleBasedStateMachine):
     """The client has no thread here, and always the longest jitter, so that the model can say everything exactly."""
 
@@ -51,8 +69,10 @@ class ClientMachine(RuleBasedStateMachine):
         super().__init__()
         self.wall, self.steady = FakeClock(), FakeClock()
         self.store = MemoryStore(clock=self.wall)
+        self.notes = Notes()
         self.client = SecretClient(
             self.store,
+            receipts=self.notes,  # type: ignore[arg-type]
             grace=dict.fromkeys(NAMES, GRACE),
             refresh_interval=INTERVAL,
             max_stale=MAX_STALE,
@@ -64,6 +84,8 @@ class ClientMachine(RuleBasedStateMachine):
         self.values: dict[str, str] = {}  # by version id; what is read is compared, never printed
         self.held: dict[SecretName, Held] = {}
         self.fresh: set[SecretName] = set()
+        self.handed: dict[SecretName, str] = {}
+        self.receipts: dict[tuple[SecretName, str], str] = {}
         self.last_version: dict[SecretName, str] = {}
         self.validated: set[SecretName] = set()
         self.failed: dict[SecretName, tuple[datetime, str]] = {}
@@ -109,10 +131,13 @@ class ClientMachine(RuleBasedStateMachine):
         known = self.values[previous.id] if previous and name in self.validated else None
         held = Held(self.values[current.id], current.id, current.promoted_at, known, self.wall(), self.steady())
         self.held[name] = held
-        self.fresh.add(name)
+        # What the application was not handed yet stays off the fast path until it reads.
+        (self.fresh.add if self.handed.get(name) == current.id else self.fresh.discard)(name)
         if self.last_version.get(name, current.id) != current.id and name in self.subscribed:
             self.expected_told.append(current.id)
         self.last_version[name] = current.id
+        if (name, "verifier") in self.receipts:
+            self.receipts[name, "verifier"] = current.id
         return held
 
     def _obtain(self, name: SecretName) -> Held:
@@ -129,7 +154,12 @@ class ClientMachine(RuleBasedStateMachine):
     def _use(self, name: SecretName, held: Held) -> bool:
         stale = self._age(held) >= 2 * INTERVAL or (held.failing and self._age(held) >= INTERVAL)
         self.stale_reads += stale
-        if not stale and self._needs_no_look(held):
+        return stale
+
+    def _hand_out(self, name: SecretName, held: Held) -> bool:
+        stale = self._use(name, held)
+        self.handed[name] = self.receipts[name, ""] = held.version
+        if self._needs_no_look(held):
             self.fresh.add(name)
         return stale
 
@@ -147,6 +177,7 @@ class ClientMachine(RuleBasedStateMachine):
             self.failed[name] = (self.steady(), str(exc))
             raise
         self._use(name, held)
+        self.receipts[name, "verifier"] = held.version
         if self._accepts(held, candidate):
             return True
         if self.steady() < self.no_look_until.get(name, self.steady()):
@@ -237,7 +268,7 @@ class ClientMachine(RuleBasedStateMachine):
     def read(self, name: SecretName) -> None:
         def expected() -> tuple[str, str, bool]:
             held = self._obtain(name)
-            return held.value, held.version, self._use(name, held)
+            return held.value, held.version, self._hand_out(name, held)
 
         def actual() -> tuple[str, str, bool]:
             reading = self.client.read(name)
@@ -251,10 +282,39 @@ class ClientMachine(RuleBasedStateMachine):
             if name in self.fresh:
                 return self.held[name].value
             held = self._obtain(name)
-            self._use(name, held)
+            self._hand_out(name, held)
             return held.value
 
         self._both(expected, lambda: self.client.get(str(name)).reveal_text())
+
+    @rule(name=names)
+    def take(self, name: SecretName) -> None:
+        def expected() -> tuple[str, str, bool]:
+            held = self._obtain(name)
+            return held.value, held.version, self._use(name, held)
+
+        def actual() -> tuple[str, str, bool]:
+            reading = self.client.take(name)
+            return reading.value.reveal_text(), reading.version.id, reading.stale
+
+        self._both(expected, actual)
+
+    @rule(name=names, connection=st.sampled_from(["", "tcp-1"]), pick=st.integers(0, 2))
+    def confirm(self, name: SecretName, connection: str, pick: int) -> None:
+        version = list(self.values)[-1 - pick]
+        self.client.confirm(name, version, connection)
+        self.receipts[name, connection] = version
+        if not connection and self.handed.get(name) != version:
+            self.handed[name] = version
+            self.fresh.discard(name)
+
+    @rule(name=names, connection=st.sampled_from(["", "tcp-1"]))
+    def let_go(self, name: SecretName, connection: str) -> None:
+        self.client.let_go(name, connection)
+        self.receipts.pop((name, connection), None)
+        if not connection:
+            self.handed.pop(name, None)
+            self.fresh.discard(name)
 
     @rule(name=names)
     def refresh(self, name: SecretName) -> None:
@@ -291,6 +351,12 @@ class ClientMachine(RuleBasedStateMachine):
         assert (stats.store_reads, stats.stale_reads) == (self.store_reads, self.stale_reads)
         assert self.client.fresh_values.keys() == {str(name) for name in self.fresh}
         assert self.told == self.expected_told
+
+    @invariant()
+    def every_receipt_names_what_was_handed_out_last_and_the_fast_path_shows_nothing_else(self) -> None:
+        assert self.notes.held == self.receipts
+        for name in self.fresh:
+            assert (self.client.fresh_values[str(name)].reveal_text() == self.values[self.receipts[name, ""]]) is True
 
 
 TestClientMachine = ClientMachine.TestCase
