@@ -8,7 +8,7 @@ DEMO_DIR ?= demo
 ENV_FILE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test check format bench crash-matrix docs lock clean
 
 help: ## List the jobs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,6 +43,9 @@ format: $(VENV)/dev.stamp ## Put the code into its form
 
 bench: $(VENV)/dev.stamp ## Measure every bar beside its peer; the table goes to docs/reference/benchmarks.md
 	@$(BIN)/python -m benchmarks --output docs/reference/benchmarks.md
+
+crash-matrix: $(VENV)/dev.stamp ## Kill rotations at every call, on real servers; the table goes to docs/reference/crash-matrix.md
+	@tools/install-test-servers >/dev/null && $(BIN)/python -m tests.crash_matrix
 
 docs: $(VENV)/dev.stamp ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "Documentation: site/index.html"
