@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from vantage_secrets.cli import audit, completion, copy, demo, doctor, init, migrate, read, rotate, run, store, write
+from vantage_secrets.cli import (
+    audit,
+    completion,
+    copy,
+    cronjob,
+    demo,
+    doctor,
+    init,
+    migrate,
+    read,
+    rotate,
+    run,
+    store,
+    worker,
+    write,
+)
 from vantage_secrets.cli.session import GlobalOptions
 
 app = typer.Typer(
@@ -52,7 +67,7 @@ def options(
     given.manifest, given.debug = manifest, debug
 
 
-START, LOOK, CHANGE, USE, MORE = "Start", "Look", "Change", "Use", "More"
+START, LOOK, CHANGE, USE, DRIVE, MORE = "Start", "Look", "Change", "Use", "Rotate by themselves", "More"
 
 app.command("init", rich_help_panel=START)(init.init)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=START)
@@ -69,6 +84,8 @@ app.command("set", rich_help_panel=CHANGE)(write.set_)
 app.command("rotate", rich_help_panel=CHANGE)(rotate.rotate)
 app.command("copy", rich_help_panel=CHANGE)(copy.copy)
 app.command("delete", rich_help_panel=CHANGE)(write.delete)
+app.command("worker", rich_help_panel=DRIVE)(worker.worker)
+app.command("cronjob", rich_help_panel=DRIVE)(cronjob.cronjob)
 app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
 app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
 app.add_typer(store.app, name="store", rich_help_panel=MORE)
