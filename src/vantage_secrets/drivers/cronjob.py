@@ -122,7 +122,7 @@ def _cronjob(manifest: Manifest, settings: CronJobSettings) -> Object:
 def _pod(manifest: Manifest, settings: CronJobSettings) -> Object:
     needs_token = manifest.store.url.startswith(("kubernetes:", "vault:"))
     environment = {"VANTAGE_SECRETS_MANIFEST": f"{_STATE}/{FILE_NAME}", "HOME": "/tmp"}  # noqa: S108 - in the pod
-    mounts = [
+    mounts: list[Object] = [
         {"name": "state", "mountPath": _STATE},
         {"name": "manifest", "mountPath": f"{_STATE}/{FILE_NAME}", "subPath": FILE_NAME, "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the pod
@@ -178,6 +178,7 @@ def _container(name: str, settings: CronJobSettings, command: Sequence[str], mou
 
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9./-]*", re.ASCII)
+_BLOCK = re.compile(r"(?! )[ -~]+\n(?:[ -~]*\n)*(?<!\n\n)", re.ASCII)
 _WORDS_WITH_MEANING: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -196,27 +197,26 @@ def _lines(value: Any) -> list[str]:
 
 
 def _entry(key: str, content: Any) -> list[str]:
-    first, *rest = _lines(content)
+    lines = _lines(content)
     if isinstance(content, dict | list) and content:
-        return [key, *(f"  {line}" for line in (first, *rest))]
-    return [f"{key} {first}", *(f"  {line}" if line else "" for line in rest)]
+        return [key, *_indented(lines)]
+    return [f"{key} {lines[0]}", *_indented(lines[1:])]
 
 
 def _item(content: Any) -> list[str]:
     first, *rest = _lines(content)
-    return [f"- {first}", *(f"  {line}" for line in rest)]
+    return [f"- {first}", *_indented(rest)]
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" if line else "" for line in lines]
 
 
 def _scalar(value: Any) -> str:
     """Return a scalar; JSON's are YAML's too, and a text of several lines that allows it is a literal block."""
     if not isinstance(value, str):
         return json.dumps(value)
-    if (
-        value.endswith("\n")
-        and not value.endswith("\n\n")
-        and value[0] not in " \n"
-        and value.replace("\n", "").isprintable()
-    ):
+    if _BLOCK.fullmatch(value):
         return "|\n" + value.removesuffix("\n")
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_MEANING:
         return value
