@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from vantage_secrets.credential import PASSWORD, USERNAME
 from vantage_secrets.delivery.memory_files import MemoryFolder, value_bytes
 from vantage_secrets.errors import DeliveryError
 from vantage_secrets.secret import SecretValue
@@ -23,10 +24,56 @@ FILE_SUFFIX = "_FILE"
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def run_with_files(command: Sequence[str], values: Mapping[str, SecretValue]) -> int:
+def with_user_names(values: Mapping[str, SecretValue], accounts: Mapping[str, str]) -> dict[str, SecretValue]:
+    """Return the values as a program takes them: a user name and its password as two.
+
+    A value of the fields ``username`` and ``password`` becomes the password, and beside it the user name under the
+    key with ``_USERNAME`` for its ending ``_PASSWORD``, or added to it. A plain password has the user name that
+    ``accounts`` gives it, so that a program finds both from the first day on.
+
+    Args:
+        values: The secrets, by key.
+        accounts: Whose password a plain value is, by key; empty where nothing is known.
+
+    Raises:
+        DeliveryError: A secret has the key that a user name would get.
+    """
+    found = dict(values)
+    for key, value in values.items():
+        fields = value.reveal()
+        if isinstance(fields, dict):
+            if fields.keys() != {USERNAME, PASSWORD}:
+                continue  # more than a login: the program gets all of it, as JSON
+            found[key], username = SecretValue(fields[PASSWORD]), fields[USERNAME]
+        else:
+            username = accounts.get(key, "")
+        if username:
+            sibling = key.removesuffix("_PASSWORD") + "_USERNAME"
+            if sibling in values:
+                raise DeliveryError(
+                    f"'{sibling}' is a secret, and would be the user name of '{key}'.",
+                    hint="Give that secret another key in vantage-secrets.toml.",
+                )
+            found[sibling] = SecretValue(username)
+    return found
+
+
+def run_with_files(
+    command: Sequence[str],
+    values: Mapping[str, SecretValue],
+    *,
+    variables: Mapping[str, str] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> int:
     """Run ``command`` with one file a secret, wait for it, remove the files, and return its exit code.
 
     The program finds the files through ``NAME_FILE`` and ``VANTAGE_SECRETS_DIR``. Signals are passed on.
+
+    Args:
+        command: The program and its arguments.
+        values: The secrets, by key.
+        variables: What else its environment says.
+        on_start: Called with its process id once it runs.
 
     Returns:
         The program's exit code; 128 + N when signal N ended it, as a shell says it.
@@ -38,20 +85,27 @@ def run_with_files(command: Sequence[str], values: Mapping[str, SecretValue]) ->
     folder = MemoryFolder()
     try:
         paths = folder.write(values)
-        environment = _without(values)
+        environment = _without(values) | dict(variables or {})
         environment |= {key + FILE_SUFFIX: str(path) for key, path in paths.items()}
         environment[FOLDER_VARIABLE] = str(folder.path)
-        code = _wait_for(
-            lambda: subprocess.Popen(  # noqa: S603 - the caller's own command is what is wanted
+
+        def start() -> subprocess.Popen[bytes]:
+            child = subprocess.Popen(  # noqa: S603 - the caller's own command is what is wanted
                 [program, *command[1:]], env=environment, pass_fds=(folder.lock,)
             )
-        )
+            if on_start is not None:
+                on_start(child.pid)
+            return child
+
+        code = _wait_for(start)
     finally:
         folder.close()
     return code if code >= 0 else 128 - code
 
 
-def run_with_environment(command: Sequence[str], values: Mapping[str, SecretValue]) -> NoReturn:
+def run_with_environment(
+    command: Sequence[str], values: Mapping[str, SecretValue], *, variables: Mapping[str, str] | None = None
+) -> NoReturn:
     """Become ``command``, with each secret as an environment variable.
 
     SECURITY: the environment of a process can be read by its user and by root (``/proc/PID/environ``), and is
@@ -61,7 +115,7 @@ def run_with_environment(command: Sequence[str], values: Mapping[str, SecretValu
         DeliveryError: The program cannot be started, or a value holds a NUL, which no variable can.
     """
     program = find_program(command)
-    environment = _without(values)
+    environment = _without(values) | dict(variables or {})
     for key, value in values.items():
         raw = value_bytes(value)
         if b"\0" in raw:
