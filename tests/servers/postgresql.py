@@ -34,6 +34,7 @@ class PostgresqlServer:
         port: Where it listens on loopback, without TLS.
         superuser: Who may do everything.
         password: The superuser's.
+        log: What the server wrote.
     """
 
     superuser = "postgres"
@@ -44,6 +45,7 @@ class PostgresqlServer:
             place.bind(("127.0.0.1", 0))
             self.port: int = place.getsockname()[1]
         self.password = password
+        self.log = Path(log.name)
         self._data, self._log = data, log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,6 +74,33 @@ class PostgresqlServer:
             for statement in statements:
                 connection.execute(statement.encode())
 
+    @contextmanager
+    def first_rule(self, rule: str) -> Iterator[None]:
+        """Let a line of ``pg_hba.conf`` come before all others until the block ends."""
+        file = self._data / "pg_hba.conf"
+        rules = file.read_text()
+        file.write_text(f"{rule}\n{rules}")
+        self.reload()
+        try:
+            yield
+        finally:
+            file.write_text(rules)
+            self.reload()
+
+    def reload(self) -> None:
+        """Return when new sessions begin with the settings as the files have them now."""
+        loaded_at = "SELECT pg_conf_load_time()"
+        with self.connect() as connection:
+            before = connection.execute(loaded_at).fetchone()
+            connection.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            with self.connect() as connection:
+                if connection.execute(loaded_at).fetchone() != before:
+                    return
+            time.sleep(0.01)
+        raise AssertionError("PostgreSQL did not read its settings anew")
+
     def start(self) -> None:
         """Return when it answers."""
         options = [part for option in _OPTIONS for part in ("-c", option)]
@@ -81,7 +110,7 @@ class PostgresqlServer:
         while time.monotonic() < deadline:
             with suppress(psycopg.OperationalError), self.connect():
                 return
-            assert self._process.poll() is None, f"PostgreSQL ended: {Path(self._log.name).read_text()[-2000:]}"
+            assert self._process.poll() is None, f"PostgreSQL ended: {self.log.read_text()[-2000:]}"
             time.sleep(0.02)
         raise AssertionError(f"PostgreSQL was not ready in {START_SECONDS_MAX} s")
 
@@ -114,6 +143,18 @@ def running_standby(primary: PostgresqlServer, folder: Path) -> Iterator[Postgre
         source = f"host=127.0.0.1 port={primary.port} user={primary.superuser} password={primary.password}"
         _run(log, "pg_basebackup", "-D", data, "-d", source, "-R", "--checkpoint=fast", "--no-sync")
         yield from _started(server)
+
+
+def wait_until_followed(primary: PostgresqlServer, standby: PostgresqlServer) -> None:
+    """Return when the standby has everything that the primary has now."""
+    with primary.connect() as there, standby.connect() as here:
+        position = there.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if here.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", position).fetchone() == (True,):
+                return
+            time.sleep(0.01)
+    raise AssertionError("the standby did not follow")
 
 
 def program(name: str) -> str:
