@@ -22,6 +22,7 @@ class Action(StrEnum):
     TARGET_REVOKE = "target:credential:revoke"
     TARGET_VERIFY_REFUSED = "target:credential:verify-refused"
     SECRET_DELIVER = "delivery:secret:deliver"
+    RECEIPT_DISMISS = "receipts:receipt:dismiss"
     COMMAND_RUN = "cli:command:run"
     LOG_RECOVER = "audit:log:recover"
     SPOOL_COLLECT = "audit:spool:collect"

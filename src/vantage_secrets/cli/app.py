@@ -21,6 +21,7 @@ from vantage_secrets.cli import (
     rotate,
     run,
     store,
+    who,
     worker,
     write,
 )
@@ -76,6 +77,7 @@ app.command("list", rich_help_panel=LOOK)(read.list_)
 app.command("status", rich_help_panel=LOOK)(read.status)
 app.command("describe", rich_help_panel=LOOK)(read.describe)
 app.command("history", rich_help_panel=LOOK)(read.history)
+app.command("who", rich_help_panel=LOOK)(who.who)
 app.command("get", rich_help_panel=USE)(read.get)
 app.command(
     "run", rich_help_panel=USE, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}

@@ -222,8 +222,8 @@ def _filters(
         "action": _word(Action, action, "an action"),
         "subject": subject,
         "outcome": _word(Outcome, outcome, "an outcome"),
-        "since": _instant(since, now),
-        "until": _instant(until, now),
+        "since": parse_instant(since, now),
+        "until": parse_instant(until, now),
     }
 
 
@@ -241,8 +241,12 @@ def _word(words: type[_Word], text: str | None, what: str) -> _Word | None:
         raise InvalidInputError(f"'{text[:40]}' is not {what}.", hint=f"Use one of: {', '.join(words)}.") from None
 
 
-def _instant(text: str | None, now: datetime) -> datetime | None:
-    """Return the instant that ``text`` writes, or the one that lies that length of time back."""
+def parse_instant(text: str | None, now: datetime) -> datetime | None:
+    """Return the instant that ``text`` writes, or the one that lies that length of time back.
+
+    Raises:
+        InvalidInputError: It writes neither.
+    """
     from vantage_secrets.clock import parse_duration
     from vantage_secrets.errors import InvalidInputError
 

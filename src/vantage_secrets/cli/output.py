@@ -31,11 +31,14 @@ STYLES = {
     "works": "green",
     "warning": "yellow",
     "broken": "bold red",
+    "holds": "green",
+    "unknown": "yellow",
+    "no receipt": "yellow",
 }
 """How a word in a table is coloured."""
 
 
-_IN_ONE_PIECE = frozenset({"key", "name", "part", "version", "seq"})
+_IN_ONE_PIECE = frozenset({"key", "name", "part", "version", "seq", "instance"})
 """Columns that say what a line is about: a name broken over two lines cannot be copied."""
 
 _PROGRESS_MIN = 20
@@ -61,7 +64,7 @@ def print_rows(
         empty: What to say at a terminal when there are no rows.
     """
     if as_json:
-        print_json([{key: _json_value(value) for key, value in row.items()} for row in rows])
+        print_json([{key: json_value(value) for key, value in row.items()} for row in rows])
         return
     if not is_terminal():
         if len(columns) > 1:
@@ -106,7 +109,7 @@ def tracked(items: Iterable[_Item], words: str, *, total: int) -> Iterator[_Item
 def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one thing: JSON, or a line for each key."""
     if as_json:
-        print_json({key: _json_value(value) for key, value in record.items()})
+        print_json({key: json_value(value) for key, value in record.items()})
         return
     convert = _human if is_terminal() else _plain
     width = max(len(key) for key in record) + 2
@@ -125,7 +128,7 @@ def print_json_line(record: Mapping[str, Any]) -> None:
     """Print one record of an endless row of them, as JSON on a line of its own, at once."""
     import json
 
-    print(json.dumps({key: _json_value(value) for key, value in record.items()}, ensure_ascii=False), flush=True)
+    print(json.dumps({key: json_value(value) for key, value in record.items()}, ensure_ascii=False), flush=True)
 
 
 def say(text: str) -> None:
@@ -133,7 +136,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _json_value(value: object) -> object:
+def json_value(value: object) -> object:
+    """Return ``value`` as JSON can write it."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -141,9 +145,9 @@ def _json_value(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): _json_value(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_json_value(item) for item in value]
+        return [json_value(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
