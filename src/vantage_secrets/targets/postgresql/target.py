@@ -91,10 +91,11 @@ class PostgresqlTarget(Target):
             roles = self._account.read(connection)
             self._account.refuse_drift(roles)
             self._account.open(connection, roles, new)
-            if kept is not None:
-                for name in self._others(roles, new, kept):
-                    self._account.shut(connection, name)
-                    end_sessions(connection, name)
+            others = [] if kept is None else self._others(roles, new, kept)
+            for name in others:
+                self._account.shut(connection, name)
+        for name in others:
+            self._end_sessions(name)
 
     def verify(self, pending: SecretReading) -> None:
         """Log in afresh on every server; a standby is waited for until it has followed.
@@ -144,9 +145,7 @@ class PostgresqlTarget(Target):
             if old.username not in roles:
                 return
             self._account.shut(connection, old.username)
-        for server in self._servers:
-            with server.administer() as connection:
-                end_sessions(connection, old.username)
+        self._end_sessions(old.username)
 
     def verify_refused(self, previous: SecretReading) -> None:
         """Log in afresh on every server, and see it refused.
@@ -191,6 +190,12 @@ class PostgresqlTarget(Target):
         """Return the roles that may log in and are in nobody's use."""
         names = {credential.username for credential in used}
         return [role.name for role in roles.values() if role.can_log_in and role.name not in names]
+
+    def _end_sessions(self, username: str) -> None:
+        """End what that role has open, on every server; called when nobody can log in as it any more."""
+        for server in self._servers:
+            with server.administer() as connection:
+                end_sessions(connection, username)
 
     def _try_everywhere(self, reading: SecretReading) -> list[tuple[str, tuple[Answer, str]]]:
         """Return what each server answered to a fresh login.
