@@ -212,6 +212,8 @@ class KafkaServer:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # Tests try many passwords that are refused.
+            "connection.failed.authentication.delay.ms": "0",
             # The default, 128 MB, does not fit the heap.
             "log.cleaner.dedupe.buffer.size": "4194304",
             **self._settings,
