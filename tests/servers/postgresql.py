@@ -26,12 +26,6 @@ _OPTIONS = (
     "max_connections=60",
     "wal_retrieve_retry_interval=100ms",
 )
-    "fsync=off",
-    "full_page_writes=off",
-    "shared_buffers=16MB",
-    "unix_socket_directories=",
-    "max_connections=60",
-)
 
 
 class PostgresqlServer:
