@@ -89,10 +89,7 @@ class ClickHouseServer:
             (folder / name).mkdir()
         ports = {"http_port": self.http_port, "tcp_port": self.tcp_port}
         (folder / "config.xml").write_text(_CONFIG.format(folder=folder, **ports))
-        entries = {ADMIN: self.admin_password, **users}
-        self.users_file.write_text(
-            _USERS.format(users="".join(_user(*entry, rights.get(entry[0], RIGHTS)) for entry in entries.items()))
-        )
+        self._write_users(users, rights)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -157,6 +154,26 @@ class ClickHouseServer:
             password=password or self.admin_password,
             **more,
         )
+
+    def set_users(self, users: Mapping[str, str], rights: Mapping[str, str] | None = None) -> None:
+        """Have these users in ``users.xml``, beside the administrator, and none in ``users.d``; loaded at once.
+
+        Args:
+            users: Password by name.
+            rights: Elements that a user has instead of ``RIGHTS``, by name.
+        """
+        for path in self.users_folder.iterdir():
+            path.unlink()
+        self._write_users(users, rights or {})
+        if self._process is not None:
+            self.query("SYSTEM RELOAD CONFIG")
+
+    def _write_users(self, users: Mapping[str, str], rights: Mapping[str, str]) -> None:
+        entries = {ADMIN: self.admin_password, **users}
+        text = "".join(_user(*entry, rights.get(entry[0], RIGHTS)) for entry in entries.items())
+        begun = self.folder / "users.xml.begun"
+        begun.write_text(_USERS.format(users=text))
+        begun.replace(self.users_file)
 
     def _answers(self) -> bool:
         try:
