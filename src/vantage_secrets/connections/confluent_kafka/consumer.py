@@ -252,10 +252,8 @@ class FollowingConsumer:
         deadline = time.monotonic() + COMMIT_SECONDS_MAX
         self._joins_paused = True
         try:
-            while self._used.ready is None:
-                if self._used.take_failure() is not None or time.monotonic() > deadline:
-                    raise denial
-                time.sleep(_PIECE_SECONDS)
+            if not self._used.wait(COMMIT_SECONDS_MAX):
+                raise denial
             self._reopen()
             while self._is_joining:
                 if time.monotonic() > deadline:

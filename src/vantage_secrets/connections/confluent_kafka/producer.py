@@ -22,6 +22,10 @@ DeliveryCallback = Callable[["KafkaError | None", "Message"], object]
 FLUSH_SECONDS_MAX: Final = 1.0
 """How long one use may wait until the messages before the change are delivered."""
 
+DENIED_SECONDS_MAX: Final = 15.0
+"""How long ``produce`` waits for the next login when its topic is denied; refresh and login take a tenth of a second
+or two."""
+
 _PAUSE_SECONDS: Final = 1.0
 _PIECE_SECONDS: Final = 0.2
 
@@ -107,7 +111,7 @@ class FollowingProducer:
         """
         with self._lock:
             self._change()
-            self._send(_Outgoing(topic, {"value": value, "key": key, **more}, on_delivery), is_last=False)
+            self._send_or_change(_Outgoing(topic, {"value": value, "key": key, **more}, on_delivery))
 
     def poll(self, timeout: float = 0.0) -> int:
         """Call what is due of callbacks, waiting at most ``timeout`` seconds; return how many events there were.
@@ -160,6 +164,18 @@ class FollowingProducer:
 
         return Session(Producer, self._config, login, on_refused)
 
+    def _send_or_change(self, outgoing: _Outgoing) -> None:
+        """Queue a message; where the client knows already that the topic is denied, wait for the next login first."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return self._send(outgoing, is_last=False)
+        except KafkaException as exc:
+            if exc.args[0].code() not in DENIED or not self._used.deny() or not self._used.wait(DENIED_SECONDS_MAX):
+                raise
+        self._change()
+        return self._send(outgoing, is_last=True)
+
     def _send(self, outgoing: _Outgoing, *, is_last: bool) -> None:
         session = self._used.current
         on_delivery = partial(self._delivered, outgoing, session, is_last)
@@ -189,7 +205,8 @@ class FollowingProducer:
         self._is_changing = True  # A callback of the flush may produce, and comes here again.
         try:
             before, login = self._used.current, self._used.ready.login
-            if before.client.flush(FLUSH_SECONDS_MAX) and before.adopt(login):
+            is_left = bool(before.client.flush(FLUSH_SECONDS_MAX)) and not self._used.is_denied
+            if is_left and before.adopt(login):
                 # What is queued goes out with the new login as soon as its connections are made anew, in its order.
                 self._changes_again_at = time.monotonic() + _PAUSE_SECONDS
             else:

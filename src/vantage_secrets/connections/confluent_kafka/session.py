@@ -180,6 +180,7 @@ class Succession:
         self._denied_version: str | None = None
         self._retired: list[Session] = []
         self._lock = threading.Lock()
+        self._answered = threading.Event()
         self._errand = Errand(self._work)
         try:
             self.current = self._log_in()
@@ -211,8 +212,14 @@ class Succession:
         if self.current.login.version_id == self._denied_version:
             return False
         self.is_denied = True
+        self._answered.clear()
         self._errand.ask()
         return True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for what comes of :meth:`deny`; return whether a session is ready."""
+        self._answered.wait(seconds)
+        return self.ready is not None
 
     def take_failure(self) -> VantageSecretsError | None:
         """Return why there is no successor, once: what was refused again."""
@@ -261,6 +268,7 @@ class Succession:
         except VantageSecretsError as exc:
             self.is_refused = self.is_denied = False
             self._failure = exc
+            self._answered.set()
 
     def _is_wanted(self) -> bool:
         if self.ready is not None:
@@ -273,6 +281,7 @@ class Succession:
             before, self.ready = self.ready, session
             if session.login.version_id == self.current.login.version_id:
                 self._denied_version = session.login.version_id
+        self._answered.set()
         if before is not None:
             before.release()
         self._on_ready()
