@@ -100,6 +100,11 @@ class AuditedStore(Store):
         self.url = store.url
         self.capabilities = store.capabilities  # type: ignore[misc]  # those of the store inside, not of the class
 
+    @property
+    def inside(self) -> Store:
+        """The store inside, for what only that kind of store can do; whoever uses it writes the events."""
+        return self._store
+
     def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
         """Read, on record."""
         return self._recorder.during(

@@ -24,6 +24,7 @@ from vantage_secrets.stores.aws.marks import version_id
 from vantage_secrets.stores.aws.promoting import other_current, promote_first, promote_next
 from vantage_secrets.stores.aws.recency import RecentWrites
 from vantage_secrets.stores.aws.record import LABEL_OF
+from vantage_secrets.stores.aws.rotation import AwsRotation
 from vantage_secrets.stores.aws.service import Service
 from vantage_secrets.stores.aws.staging import home_to_write, pending_exists, sent_before, stage_new
 from vantage_secrets.stores.aws.steps import Steps
@@ -223,6 +224,13 @@ class AwsStore(Store):
             is_nursery = record.secret_id == ids[0]
             self._steps.remove(record.secret_id, 0 if is_nursery else self._recovery_window)
         return bool(found)
+
+    def rotation_by_aws(self, secret_id: str, token: str, rotation_token: str = "") -> AwsRotation:
+        """Return what the function of AWS's own rotation may write.
+
+        Arguments and errors are those of :class:`~vantage_secrets.stores.aws.rotation.AwsRotation`.
+        """
+        return AwsRotation(self._steps, secret_id, token, rotation_token)
 
     def examine(self) -> Iterator[Examination]:
         """Yield how login, TLS, listing, permissions, AWS's own rotation and the key stand."""
