@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import psycopg
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from tests.crash_matrix.matrix import StoreCase, TargetCase
 from tests.crash_matrix.mortal import NAME
 from tests.servers.aws import CREDENTIALS, running_moto
 from tests.servers.aws import URL as AWS_URL
 from tests.servers.aws import open_store as open_aws_store
+from tests.servers.clickhouse import running_clickhouse
+from tests.servers.kafka import KafkaServer, running_kafka
+from tests.servers.postgresql import running_postgresql
 from tests.servers.vault import make_engine, running_server
+from vantage_secrets.credential import Credential
 from vantage_secrets.database import Database
+from vantage_secrets.manifest.fields import TARGETS as TARGETS_FIELDS
 from vantage_secrets.secret import SecretValue
 from vantage_secrets.stores.embedded import create_embedded
 from vantage_secrets.targets.api_key import ApiKeyVerifier
+
+ACCOUNT = "vantage_worker"
 
 
 @contextmanager
@@ -59,5 +72,123 @@ def api_key_target(folder: Path) -> Iterator[TargetCase]:
         database.close()
 
 
+@contextmanager
+def postgresql_target(folder: Path) -> Iterator[TargetCase]:
+    """A real PostgreSQL, two roles in turn."""
+    with running_postgresql(folder) as server:
+        first = SecretValue(f"first-{secrets.token_hex(16)}")
+        server.execute(f"CREATE ROLE {ACCOUNT} LOGIN PASSWORD '{first.reveal_text()}'")
+
+        def opens(value: SecretValue) -> bool:
+            login = Credential.of(value, account=ACCOUNT)
+            try:
+                server.connect(login.username, login.password.reveal_text()).close()
+            except psycopg.OperationalError as exc:
+                if "authentication failed" in str(exc) or "not permitted to log in" in str(exc):
+                    return False
+                raise
+            return True
+
+        yield TargetCase(
+            "postgresql",
+            "postgresql-password",
+            "postgresql",
+            opens,
+            settings=_settings("postgresql", url=server.url(), admin_user=server.superuser),
+            account=ACCOUNT,
+            first=first,
+            admin_user=server.superuser,
+            admin_password=server.password,
+        )
+
+
+@contextmanager
+def clickhouse_target(folder: Path) -> Iterator[TargetCase]:
+    """A real ClickHouse 18.16, two users in files."""
+    first = SecretValue(f"first-{secrets.token_hex(16)}")
+    with running_clickhouse(folder, users={ACCOUNT: first.reveal_text()}) as server:
+
+        def opens(value: SecretValue) -> bool:
+            login = Credential.of(value, account=ACCOUNT)
+            try:
+                server.query("SELECT 1", login.username, login.password.reveal_text())
+            except PermissionError:
+                return False
+            return True
+
+        files = {"users_folder": str(server.users_folder), "users_file": str(server.users_file)}
+        yield TargetCase(
+            "clickhouse",
+            "clickhouse-password",
+            "clickhouse",
+            opens,
+            settings=_settings("clickhouse", url=server.url, admin_user=server.admin, **files),
+            account=ACCOUNT,
+            first=first,
+            admin_user=server.admin,
+            admin_password=server.admin_password,
+        )
+
+
+@contextmanager
+def kafka_target(folder: Path) -> Iterator[TargetCase]:
+    """A real Apache Kafka, two principals in turn."""
+    with running_kafka(folder) as server:
+        first = SecretValue(f"first-{secrets.token_hex(16)}")
+        entry = UserScramCredentialUpsertion(
+            ACCOUNT, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), first.reveal_text().encode()
+        )
+        administrator = server.admin()
+        for future in administrator.alter_user_scram_credentials([entry]).values():
+            future.result()
+
+        def opens(value: SecretValue) -> bool:
+            login = Credential.of(value, account=ACCOUNT)
+            return _kafka_opens(server, login.username, login.password.reveal_text())
+
+        yield TargetCase(
+            "kafka",
+            "kafka-password",
+            "kafka",
+            opens,
+            settings=_settings(
+                "kafka", bootstrap=[server.bootstrap], admin_user=server.username, security="sasl-plaintext"
+            ),
+            account=ACCOUNT,
+            first=first,
+            admin_user=server.username,
+            admin_password=server.password,
+        )
+
+
+def _kafka_opens(server: KafkaServer, username: str, password: str) -> bool:
+    """Whether the broker lets a fresh client in; it says no through the client's error callback alone."""
+    refusals: list[object] = []
+
+    def note(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:
+            refusals.append(error)
+
+    client = AdminClient(server.client(username, password, error_cb=note))
+    answer = client.describe_cluster(request_timeout=20)
+    while not refusals and not answer.done():
+        client.poll(0.02)
+    if refusals:
+        return False
+    answer.result()
+    return True
+
+
+def _settings(kind: str, **given: Any) -> dict[str, Any]:
+    """Return every key of the target's table, as the manifest would have it."""
+    values = {field.name: field.default for field in TARGETS_FIELDS[kind]}
+    return values | {"admin_secret": "vantage/administrator"} | given
+
+
 STORES = {"embedded": embedded_store, "vault": vault_store, "aws": aws_store}
-TARGETS = {"api-key": api_key_target}
+TARGETS = {
+    "api-key": api_key_target,
+    "clickhouse": clickhouse_target,
+    "kafka": kafka_target,
+    "postgresql": postgresql_target,
+}
