@@ -27,6 +27,8 @@ def service_name(consumer: str = "", *, program: str = "") -> str:
 
 
 def _program(path: PurePath) -> str:
+    if path.name.startswith("-"):
+        return ""  # python -c
     return path.parent.name if path.stem == "__main__" else path.stem  # python -m PACKAGE
 
 
