@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -123,3 +125,19 @@ def test_a_file_that_is_no_database_and_a_place_that_is_none_are_errors_of_ours(
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseError, match="cannot be opened: "):
         Database(f"sqlite:///{tmp_path}/file/control.db")
+
+
+def test_opening_the_file_again_does_not_take_the_locks_from_who_has_it_open(
+    database: Database, tmp_path: Path
+) -> None:
+    """POSIX locks go when a process closes any descriptor of the file: another one would then remove the WAL in use."""
+    url = f"sqlite:///{tmp_path}/state/control.db"
+    _insert(database, _row("1"))
+    again = Database(url)
+    other = "import sys; from vantage_secrets.database import Database; Database(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", other, url], check=True)
+    _insert(database, _row("2"))
+    again.close()
+    fresh = Database(url)
+    assert _versions(fresh) == ["1", "2"]
+    fresh.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,10 @@ def _prepare_file(path: str | None) -> None:
     file = Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        # A file that is there is never opened here: POSIX locks go when a process closes any descriptor of the file,
+        # those of SQLite too, and another process would then remove the WAL that this one writes to.
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as exc:
         raise DatabaseError(f"The control database '{file}' cannot be opened: {exc.strerror}.") from exc
     mode = file.stat().st_mode & 0o777
