@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from vantage_secrets.client import SecretClient
 from vantage_secrets.client.readings import ClientReading
 from vantage_secrets.credential import Credential
-from vantage_secrets.errors import InvalidInputError, StoreUnavailableError
+from vantage_secrets.errors import InvalidInputError, MissingExtraError, StoreUnavailableError
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue
 
 MECHANISM: Final = "mechanism"
@@ -59,12 +59,13 @@ class FollowedSecret:
         self._name = name
         self._account = account
         self._newest: str | None = None
+        self._lock = threading.Lock()
         self._listener: Callable[[], Callable[[], object] | None] = lambda: None
         me = weakref.ref(self)
 
-        def note(reading: SecretReading) -> None:
+        def note(_reading: SecretReading) -> None:
             if (following := me()) is not None:
-                following._note(reading.version.id)
+                following._note()
 
         self._unsubscribe = client.on_change(name, note)
         weakref.finalize(self, self._unsubscribe).atexit = False
@@ -85,7 +86,7 @@ class FollowedSecret:
             InvalidInputError: The value is a password alone, and nobody said whose.
             VantageSecretsError: As :meth:`SecretClient.get`.
         """
-        return self._login(self._client.take(self._name))
+        return self._login(self._take())
 
     def after_refusal(self) -> Login:
         """Ask the store once, and return the current login. A store that is away leaves the one that is known.
@@ -105,15 +106,26 @@ class FollowedSecret:
         """Leave a receipt: this connection uses that version now, and no other."""
         self._client.confirm(self._name, version_id, connection=self.connection)
 
-    def close(self) -> None:
-        """Listen no more, and say that this connection uses no version any more. Safe to repeat."""
-        self._unsubscribe()
+    def let_go(self) -> None:
+        """End the receipt: this connection uses no version until it confirms one again. Safe to repeat."""
         self._client.let_go(self._name, connection=self.connection)
 
-    def _note(self, version_id: str) -> None:
-        self._newest = version_id
+    def close(self) -> None:
+        """Listen no more, and end the receipt. Safe to repeat."""
+        self._unsubscribe()
+        self.let_go()
+
+    def _note(self) -> None:
+        self._take()
         if (tell := self._listener()) is not None:
             tell()
+
+    def _take(self) -> ClientReading:
+        # One at a time, so that what is newest never goes back: news may come later than a read that ran ahead of it.
+        with self._lock:
+            reading = self._client.take(self._name)
+            self._newest = reading.version.id
+            return reading
 
     def _login(self, reading: ClientReading) -> Login:
         username, password = Credential.of(reading.value, account=self._account)
@@ -175,3 +187,10 @@ class Errand:
             if not goes_on:
                 self._thread = None
             return goes_on
+
+
+def missing_library(package: str) -> MissingExtraError:
+    """Return the error for a library that the application brings itself: no extra of ours has it."""
+    error = MissingExtraError(package, package)
+    error.hint = f"pip install {package}"
+    return error
