@@ -20,6 +20,7 @@ from vantage_secrets.cli import (
     read,
     rotate,
     run,
+    schedule,
     store,
     who,
     worker,
@@ -86,6 +87,8 @@ app.command("set", rich_help_panel=CHANGE)(write.set_)
 app.command("rotate", rich_help_panel=CHANGE)(rotate.rotate)
 app.command("copy", rich_help_panel=CHANGE)(copy.copy)
 app.command("delete", rich_help_panel=CHANGE)(write.delete)
+app.add_typer(schedule.app, name="schedule", rich_help_panel=DRIVE)
+app.command("scheduler", rich_help_panel=DRIVE)(schedule.scheduler)
 app.command("worker", rich_help_panel=DRIVE)(worker.worker)
 app.command("cronjob", rich_help_panel=DRIVE)(cronjob.cronjob)
 app.command("doctor", rich_help_panel=MORE)(doctor.doctor)

@@ -1,26 +1,42 @@
-"""``rotate``: replacing a credential through the step sequence."""
+"""``rotate``: replacing credentials through the step sequence."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vantage_secrets.cli.output import print_json, say
-from vantage_secrets.cli.session import JsonOption, NameArgument, session
+from vantage_secrets.cli.session import JsonOption, complete_name, session
 
 if TYPE_CHECKING:
-    from vantage_secrets.rotation.rotator import RotationReport
+    from vantage_secrets.bootstrap import Workspace
+    from vantage_secrets.manifest import SecretSpec
+    from vantage_secrets.rotation.rotator import RotationReport, StepListener
     from vantage_secrets.rotation.steps import Step
+    from vantage_secrets.rotation.tick import Done, Work
     from vantage_secrets.secret import SecretName, SecretVersion
+
+_LOOK_SECONDS_MIN, _LOOK_SECONDS_MAX = 0.05, 60.0
 
 
 def rotate(
     context: typer.Context,
-    name: NameArgument,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The secret: its name (vantage/api-key) or its environment variable (VANTAGE_API_KEY).",
+            autocompletion=complete_name,
+            show_default=False,
+        ),
+    ] = None,
+    due: Annotated[bool, typer.Option("--due", help="What the schedule says: one tick of it.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every secret that has a target.")] = False,
     grace: Annotated[
         str | None,
         typer.Option(
@@ -28,54 +44,206 @@ def rotate(
             show_default="the manifest's",
         ),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show each step with its time, and stay until the old one is dead.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Finish what is under way; begin nothing.")] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="Give up a rotation that is not promoted yet.")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the overlap is over and the old one is dead.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replace a credential: old and new overlap, then the old dies.
 
     The steps: create, install, verify, promote, converge, revoke, verify-refused, retire. Old and new both
-    work until the grace has passed. Run it again at any time: it goes on where it stopped.
+    work until every consumer has moved, at the most for the grace. Run it again at any time: it goes on
+    where it stopped.
     """
     from vantage_secrets.clock import parse_duration
     from vantage_secrets.errors import InvalidInputError
 
-    if abandon and (finish or wait or grace is not None):
-        raise InvalidInputError("--abandon stands alone.", hint="Leave out --finish, --wait and --grace.")
-    chosen = None if grace is None else parse_duration(grace)
-    with session(context, f"rotate {name}") as workspace:
-        spec = workspace.manifest.find(name)
+    if (name is not None) + due + all_ != 1:
+        raise InvalidInputError("Name one secret, or --due, or --all.", hint="vantage-secrets status shows the names.")
+    if abandon and (finish or watch or dry_run or due or all_ or grace is not None):
+        raise InvalidInputError("--abandon stands alone.", hint="Give it a NAME and nothing else.")
+    if due and (finish or grace is not None):
+        raise InvalidInputError("With --due the manifest says it all.", hint="Leave out --finish and --grace.")
+    if dry_run and (finish or watch):
+        raise InvalidInputError(
+            "--dry-run does nothing that could be finished or watched.", hint="Leave out the other."
+        )
+    length = None if grace is None else parse_duration(grace)
+    which = name or ("--due" if due else "--all")
+    with session(context, f"rotate {which}" + (" --dry-run" if dry_run else "")) as workspace:
         if abandon:
-            _print_abandoned(spec.name, workspace.rotator(spec).abandon(spec.name), as_json=as_json)
+            spec = workspace.manifest.find(which)
+            _print_abandoned(spec.name, workspace.abandon(spec), as_json=as_json)
             return
-        length = spec.grace if chosen is None else chosen
-        on_step = _silent if as_json else _show
-        if finish:
-            report = workspace.finish(spec, grace=length, on_step=on_step)
+        run = _Run(workspace, length, watch=watch, as_json=as_json)
+        if dry_run:
+            from vantage_secrets.cli.dry_run import print_forecast
+
+            print_forecast(workspace, _work(workspace, name, due=due, finish=False), grace=length, as_json=as_json)
+        elif name is not None:
+            run.one(workspace.manifest.find(name), begin=not finish)
+        elif due:
+            run.due()
         else:
-            report = workspace.rotator(spec).rotate(spec.name, grace=length, on_step=on_step)
-        while wait and report.waits_until is not None:
-            _wait_until(report.waits_until, workspace.clock(), quiet=as_json)
-            report = workspace.finish(spec, grace=length, on_step=on_step)
-        _print_report(report, as_json=as_json)
+            run.several(_work(workspace, None, due=False, finish=finish))
 
 
-def _show(step: Step, words: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # a rotation goes on though nobody reads of it any more
-        print(f"  {step:<15} {words}", flush=True)
+def _work(workspace: Workspace, name: str | None, *, due: bool, finish: bool) -> list[Work]:
+    """Return what is to be done, for one secret, for what the schedule says, or for all that have a target."""
+    from vantage_secrets.drivers.scheduler import ticker_of
+    from vantage_secrets.rotation.schedule import Standing, can_rotate
+    from vantage_secrets.rotation.tick import Work, work_of
+
+    if name is not None:
+        return [Work(workspace.manifest.find(name), begin=not finish)]
+    plans = ticker_of(workspace).plans(look_at_all=not due)
+    if due:
+        return work_of(plans, workspace.clock())
+    there = [plan for plan in plans if can_rotate(plan.spec) and plan.standing is not Standing.UNUSED]
+    for plan in there:
+        if plan.standing is Standing.MISSING:
+            say(f"{plan.spec.key} is missing. Next: vantage-secrets set {plan.spec.key}")
+    return [Work(plan.spec, begin=not finish) for plan in there if plan.standing is not Standing.MISSING]
+
+
+class _Run:
+    """One call of the command: what it shows, and how it ends."""
+
+    def __init__(self, workspace: Workspace, grace: timedelta | None, *, watch: bool, as_json: bool) -> None:
+        self._workspace = workspace
+        self._grace = grace
+        self._watch = watch
+        self._as_json = as_json
+        self._reason = ""
+
+    def one(self, spec: SecretSpec, *, begin: bool) -> None:
+        """Rotate one secret; what goes wrong ends the command."""
+        report = self._reconcile(spec, begin=begin)
+        steps = [*report.steps]
+        while self._watch and report.waits_until is not None:
+            self._wait([report])
+            report = self._reconcile(spec, begin=False)
+            steps += report.steps
+        if self._as_json:
+            print_json(_record(report, steps))
+        else:
+            _print_end(report, steps)
+
+    def several(self, work: Iterable[Work]) -> None:
+        """Rotate one secret after the other; what goes wrong with one ends no other, until too much has."""
+        from vantage_secrets.rotation.tick import Done
+
+        most, failed_count, done = self._workspace.manifest.schedule.failures, 0, []
+        for item in work:
+            if failed_count >= most and item.begin:
+                say(f"{item.spec.key} is not begun: {failed_count} rotations have failed.")
+                done.append(Done(item, error=_braked(failed_count)))
+                continue
+            self._head(item.spec)
+            try:
+                done.append(Done(item, self._reconcile(item.spec, begin=item.begin)))
+            except Exception as error:
+                failed_count += 1
+                done.append(Done(item, error=error))
+            self._tail(done[-1])
+        self._end(done)
+
+    def due(self) -> None:
+        """Do one tick of the schedule, and tell those whom the manifest names."""
+        from vantage_secrets.drivers.scheduler import tell_people, ticker_of
+
+        report = ticker_of(self._workspace, on_step=self._listener).tick(on_done=self._tail)
+        for sentence in tell_people(self._workspace, report):
+            say(sentence)
+        if report.brake is not None:
+            say(f"{report.brake.reason}. Nothing begins until: vantage-secrets schedule resume")
+        self._end(report.done)
+
+    def _reconcile(self, spec: SecretSpec, *, begin: bool) -> RotationReport:
+        on_step = _silent if self._as_json else self._show
+        return self._workspace.reconcile(spec, begin=begin, grace=self._grace, on_step=on_step)
+
+    def _listener(self, spec: SecretSpec) -> StepListener:
+        self._head(spec)
+        return _silent if self._as_json else self._show
+
+    def _show(self, step: Step, words: str) -> None:
+        at = f"  {self._workspace.clock():%H:%M:%S}" if self._watch else ""
+        with contextlib.suppress(BrokenPipeError):  # a rotation goes on though nobody reads of it any more
+            print(f"{at}  {step:<15} {words}", flush=True)
+
+    def _head(self, spec: SecretSpec) -> None:
+        if not self._as_json:
+            with contextlib.suppress(BrokenPipeError):
+                print(spec.key, flush=True)
+
+    def _tail(self, done: Done) -> None:
+        from vantage_secrets.drivers.scheduler import words_of
+
+        if done.error is not None:
+            say(f"{done.work.spec.key} failed: {words_of(done.error)}")
+        elif done.report is not None and not self._as_json and not (self._watch and _waits(done)):
+            with contextlib.suppress(BrokenPipeError):
+                _print_end(done.report, done.report.steps)
+
+    def _end(self, done: Iterable[Done]) -> None:
+        """Watch what is under way until it is at rest, print JSON, and end with 3 where not all could be done."""
+        results = {one.work.spec.key: one for one in done}
+        while self._watch and (waiting := [one for one in results.values() if _waits(one)]):
+            self._wait([one.report for one in waiting if one.report is not None])
+            for one in waiting:
+                results[one.work.spec.key] = self._again(one)
+        if self._as_json:
+            print_json([_record_of(one) for one in results.values()])
+        elif not results:
+            print("Nothing is to be done.")
+        if any(one.error is not None for one in results.values()):
+            raise typer.Exit(3)
+
+    def _again(self, one: Done) -> Done:
+        """Go on with one that is under way, where it may go on."""
+        from dataclasses import replace
+
+        now = self._workspace.clock()
+        if one.report is None or (one.report.look_again_at or now) > now:
+            return one
+        try:
+            report = self._reconcile(one.work.spec, begin=False)
+        except Exception as error:
+            self._tail(one._replace(report=None, error=error))
+            return one._replace(report=None, error=error)
+        steps = one.report.steps + report.steps
+        if report.waits_until is None and not self._as_json:
+            _print_end(report, steps)
+        return one._replace(report=replace(report, steps=steps))
+
+    def _wait(self, reports: list[RotationReport]) -> None:
+        """Wait until one of them may go on, and say why, when that has changed."""
+        soonest = min(reports, key=lambda report: report.look_again_at or datetime.max)
+        reason = soonest.verdict.reason if soonest.verdict else ""
+        if not self._as_json and reason != self._reason and soonest.waits_until is not None:
+            say(f"Both work until {soonest.waits_until:%Y-%m-%d %H:%M:%S} UTC at the latest; waiting: {reason}.")
+        self._reason = reason
+        now = self._workspace.clock()
+        left = (soonest.look_again_at or now) - now
+        time.sleep(max(_LOOK_SECONDS_MIN, min(left / timedelta(seconds=1), _LOOK_SECONDS_MAX)))
 
 
 def _silent(_step: Step, _words: str) -> None:
     """JSON comes at the end."""
 
 
-def _wait_until(instant: datetime, now: datetime, *, quiet: bool) -> None:
-    if not quiet:
-        say(f"Both work until {instant:%Y-%m-%d %H:%M:%S} UTC; waiting.")
-    time.sleep(max(0.05, min((instant - now) / timedelta(seconds=1), 60.0)))
+def _waits(one: Done) -> bool:
+    return one.report is not None and one.report.waits_until is not None
+
+
+def _braked(count: int) -> Exception:
+    from vantage_secrets.errors import RotationError
+
+    return RotationError(f"It was not begun: {count} rotations have failed before.")
 
 
 def _print_abandoned(name: SecretName, given_up: SecretVersion | None, *, as_json: bool) -> None:
@@ -85,18 +253,35 @@ def _print_abandoned(name: SecretName, given_up: SecretVersion | None, *, as_jso
         print(f"Version {given_up.id} is refused and gone." if given_up else "Nothing was pending.")
 
 
-def _print_report(report: RotationReport, *, as_json: bool) -> None:
+def _record(report: RotationReport, steps: Iterable[str]) -> dict[str, Any]:
     situation = report.situation
-    if as_json:
-        ids = {"pending": situation.pending, "current": situation.current, "previous": situation.previous}
-        record: dict[str, Any] = {"name": str(report.name), "steps": [str(step) for step in report.steps]}
-        record |= {stage: version.id if version else None for stage, version in ids.items()}
-        record["waits_until"] = report.waits_until.isoformat() if report.waits_until else None
-        print_json(record)
-    elif report.waits_until is not None:
-        print(f"Old and new both work until {report.waits_until:%Y-%m-%d %H:%M:%S} UTC.")
+    ids = {"pending": situation.pending, "current": situation.current, "previous": situation.previous}
+    record: dict[str, Any] = {"name": str(report.name), "steps": [str(step) for step in steps]}
+    record |= {stage: version.id if version else None for stage, version in ids.items()}
+    record["waits_until"] = report.waits_until.isoformat() if report.waits_until else None
+    record["overlap"] = str(report.verdict.ending) if report.verdict else None
+    record["reason"] = report.verdict.reason if report.verdict else None
+    return record
+
+
+def _record_of(one: Done) -> dict[str, Any]:
+    """Return what JSON says of one of several; ``error`` is empty where all went well."""
+    from vantage_secrets.drivers.scheduler import words_of
+
+    record = _record(one.report, one.report.steps) if one.report else {"name": str(one.work.spec.name), "steps": []}
+    return record | {"error": words_of(one.error) if one.error else None}
+
+
+def _print_end(report: RotationReport, steps: Iterable[str]) -> None:
+    situation, taken = report.situation, list(steps)
+    if report.waits_until is not None:
+        is_held = report.verdict is not None and report.verdict.ending == "held"
+        until = "everybody has moved" if is_held else f"{report.waits_until:%Y-%m-%d %H:%M:%S} UTC"
+        print(f"Old and new both work until {until}.")
+        if report.verdict is not None and report.verdict.reason:
+            say(f"Sooner on evidence; now: {report.verdict.reason}.")
         say(f"Next, after that: vantage-secrets rotate {report.name} --finish")
-    elif report.steps:
+    elif taken:
         version = situation.current.id if situation.current else "-"
         print(f"{report.name} is at rest: version {version} is the only one that works.")
     else:

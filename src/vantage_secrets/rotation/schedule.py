@@ -229,7 +229,7 @@ class Schedule:
         """Return the plans of those that are ready, all but the first of each consumer's put off."""
         begun = self._begun_lately(sightings, now)
         found: dict[str, Plan] = {}
-        for plan in sorted(ready, key=_urgency):
+        for plan in sorted(ready, key=urgency):
             spec, times = plan.spec, plan.times
             others = [pair for consumer in spec.consumers for pair in begun.get(consumer, ()) if pair[1] != spec.key]
             latest = max(others, default=None)
@@ -262,5 +262,6 @@ def _due_at(spec: SecretSpec, written_at: datetime) -> datetime:
     return written_at if age is None else age.due_at
 
 
-def _urgency(plan: Plan) -> tuple[datetime, str]:
+def urgency(plan: Plan) -> tuple[datetime, str]:
+    """Return what plans are sorted by, the most urgent first."""
     return (plan.times.last_at if plan.times else _FAR, plan.spec.key)

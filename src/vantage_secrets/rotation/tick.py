@@ -21,7 +21,7 @@ from vantage_secrets.errors import (
 from vantage_secrets.manifest import Manifest, SecretSpec
 from vantage_secrets.rotation.pauses import ALL, Pause, Pauses
 from vantage_secrets.rotation.rotator import RotationReport
-from vantage_secrets.rotation.schedule import Plan, Schedule, Standing
+from vantage_secrets.rotation.schedule import Plan, Schedule, Standing, urgency
 from vantage_secrets.rotation.sightings import Sighting, Sightings
 from vantage_secrets.rotation.steps import Situation
 from vantage_secrets.secret import SecretName, SecretVersion
@@ -36,6 +36,10 @@ BRAKE = "brake"
 """In whose name the brake pauses all."""
 
 _FOR_A_PERSON = frozenset({Standing.MISSING, Standing.UNUSED, Standing.BY_HAND, Standing.PAUSED})
+
+
+class Stopped(Exception):  # noqa: N818 - no error: somebody wants this process to end
+    """Raised by a listener between two steps: the one under way has finished, and no other one begins."""
 
 
 class Reconcile(Protocol):
@@ -93,8 +97,8 @@ class TickReport(NamedTuple):
 
     @property
     def failed(self) -> tuple[Done, ...]:
-        """What failed."""
-        return tuple(one for one in self.done if one.error is not None)
+        """What failed, in order."""
+        return tuple(one for one in self.done if one.error is not None and not isinstance(one.error, Stopped))
 
 
 class Ticker:
@@ -153,12 +157,11 @@ class Ticker:
         Raises:
             DatabaseError: The control database failed.
         """
-        now, chosen = self._clock(), list(plans)
-        going = [Work(plan.spec, begin=False) for plan in chosen if _goes_on(plan, now)]
-        if self._brake(_failing(chosen, now)) is not None:
-            return going
-        ready = sorted((plan for plan in chosen if plan.standing is Standing.NOW), key=_urgency)
-        return going + [Work(plan.spec, True, plan.sighting and plan.sighting.version_id) for plan in ready]
+        chosen = list(plans)
+        found = work_of(chosen, self._clock())
+        if self._brake(_failing(chosen, self._clock())) is None:
+            return found
+        return [work for work in found if not work.begin]
 
     def do(self, work: Work) -> RotationReport | None:
         """Do it, unless it was done or paused meanwhile; ``None`` then.
@@ -181,7 +184,7 @@ class Ticker:
                     self._sightings.note_looks({work.spec.name: situation}, now=self._clock())
                     return None
             return self._reconcile(work.spec, begin=begin)
-        except (StoreError, TargetError, RotationError, DatabaseError):
+        except (StoreError, TargetError, RotationError, DatabaseError, Stopped):
             raise  # counted where it came from; and where the control database fails, nothing can be counted
         except Exception:
             self._sightings.note_failure(work.spec.name, now=self._clock())
@@ -213,6 +216,8 @@ class Ticker:
             done.append(self._attempt(work))
             if on_done is not None:
                 on_done(done[-1])
+            if isinstance(done[-1].error, Stopped):
+                break
             (failing.add if done[-1].error is not None else failing.discard)(work.spec.key)
             brake = brake or self._brake(failing)
         brake = brake or self._pauses.all().get(ALL)
@@ -267,6 +272,14 @@ class Ticker:
             return []
 
 
+def work_of(plans: Iterable[Plan], now: datetime) -> list[Work]:
+    """Return what the plans say is to be done: first what goes on, then what begins, the most urgent first."""
+    chosen = list(plans)
+    ready = sorted((plan for plan in chosen if plan.standing is Standing.NOW), key=urgency)
+    going = [Work(plan.spec, begin=False) for plan in chosen if _goes_on(plan, now)]
+    return going + [Work(plan.spec, True, plan.sighting and plan.sighting.version_id) for plan in ready]
+
+
 def _is_worth_a_look(plan: Plan, now: datetime) -> bool:
     """Return whether the store knows more than the sighting does."""
     sighting = plan.sighting
@@ -295,7 +308,3 @@ def _failing(plans: Iterable[Plan], now: datetime) -> set[str]:
         and plan.sighting.failure_count
         and (plan.sighting.is_under_way or (plan.times is not None and now >= plan.times.begins_at))
     }
-
-
-def _urgency(plan: Plan) -> tuple[datetime, str]:
-    return (plan.times.last_at if plan.times else datetime.max, plan.spec.key)
