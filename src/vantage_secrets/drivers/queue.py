@@ -2,6 +2,11 @@
 
 Procrastinate keeps the queue. Once a minute one worker asks what is due and queues one job for each such secret; a
 job calls the same reconcile as every other driver. A job's arguments are names and ids of versions, never a value.
+
+A job that is done a second time, because its worker died, asks the store first: a rotation begins only from the
+version that was found due, so that a secret is rotated once. What fails is tried again when the control database
+says so, as with every driver: Procrastinate's own retries are not used, because a job that it would try again while
+another one for the same secret waits could not be put back.
 """
 
 from __future__ import annotations
@@ -9,20 +14,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from vantage_secrets.bootstrap import Workspace
 from vantage_secrets.drivers.queue_place import QueuePlace
+from vantage_secrets.drivers.scheduler import tell_people, ticker_of, words_of
 from vantage_secrets.errors import DatabaseError, VantageSecretsError
+from vantage_secrets.rotation.pauses import ALL, Pauses
+from vantage_secrets.rotation.tick import BRAKE, Done, TickReport, Work
 
 if TYPE_CHECKING:
     from procrastinate import App
     from procrastinate.jobs import Job
 
-    from vantage_secrets.bootstrap import Workspace
-    from vantage_secrets.manifest import SecretSpec
 
 Teller = Callable[[str], object]
 """Told one line for each thing that happened."""
@@ -51,20 +58,6 @@ class Pace(NamedTuple):
     rescue: int = 10
     heartbeat: float = 5.0
     stalled: float = 20.0
-
-
-class Order(NamedTuple):
-    """What one job is to do.
-
-    Attributes:
-        secret: The secret's name.
-        begin_after: The version that a new rotation is to replace; ``None`` when what is under way is to go on.
-            SECURITY: a job that is done a second time, after its worker died, finds another version current and
-            begins nothing: the secret is rotated once.
-    """
-
-    secret: str
-    begin_after: str | None
 
 
 class Fleet:
@@ -96,11 +89,8 @@ class Fleet:
         self._app = place.app()
         self._define(self._app)
 
-    def run(self, *, until_empty: bool = False) -> None:
+    def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish the rotations that are running; a second signal ends at once.
-
-        Args:
-            until_empty: Return when the queue holds nothing that can be done now.
 
         Raises:
             DatabaseError: The control database went away; jobs in the queue are safe.
@@ -108,13 +98,13 @@ class Fleet:
         from procrastinate.exceptions import ConnectorException
 
         try:
-            asyncio.run(self._run(until_empty))
+            asyncio.run(self._run())
         except ConnectorException as exc:
             raise _lost(type(exc.__cause__ or exc).__name__) from None
         finally:
             self._workspaces.close()
 
-    async def _run(self, until_empty: bool) -> None:
+    async def _run(self) -> None:
         from procrastinate.worker import Worker
 
         loop = asyncio.get_running_loop()
@@ -123,7 +113,6 @@ class Fleet:
             worker = Worker(
                 self._app,
                 concurrency=self._concurrency,
-                wait=not until_empty,
                 delete_jobs="always",  # what failed is told by the control database and the audit log
                 install_signal_handlers=False,
                 update_heartbeat_interval=self._pace.heartbeat,
@@ -132,7 +121,7 @@ class Fleet:
             stopped = self._stop_on_signals(loop, worker)
             self._tell(f"Working, {self._concurrency} at a time.")
             await worker.run()  # type: ignore[no-untyped-call]  # Procrastinate has not annotated it
-            if not (until_empty or stopped.is_set()):
+            if not stopped.is_set():
                 raise _lost("its connection ended")
         self._tell("Stopped.")
 
@@ -162,29 +151,28 @@ class Fleet:
 
     async def _tick(self, timestamp: int) -> None:  # noqa: ARG002 - Procrastinate passes it
         """Queue one job for each secret that something is to be done about now, unless it has one."""
-        orders = await asyncio.to_thread(self._orders)
+        found = await asyncio.to_thread(self._find_work)
         queued = {job.lock for job in await self._app.job_manager.list_jobs_async(task=_RECONCILE)}
-        await self.order(order for order in orders if order.secret not in queued)
+        if jobs := [self._job(work) for work in found if str(work.spec.name) not in queued]:
+            await self._queue(jobs)
+            self._tell(f"Queued {len(jobs)}.")
 
-    async def order(self, orders: Iterable[Order]) -> None:
-        """Queue a job for each order; one that has been queued meanwhile stays as it is."""
+    def _job(self, work: Work) -> Job:
+        name = str(work.spec.name)
+        task = self._app.configure_task(_RECONCILE, lock=name, queueing_lock=name)
+        return task.make_new_job(secret=name, begin=work.begin, version_id=work.version_id)
+
+    async def _queue(self, jobs: list[Job]) -> None:
+        """Queue the jobs; one that has been queued meanwhile stays as it is."""
         from procrastinate.exceptions import AlreadyEnqueued
 
         manager = self._app.job_manager
-        jobs = [self._job(order) for order in orders]
         try:
-            if jobs:
-                await manager.batch_defer_jobs_async(jobs)
+            await manager.batch_defer_jobs_async(jobs)
         except AlreadyEnqueued:
             for job in jobs:
                 with suppress(AlreadyEnqueued):
                     await manager.defer_job_async(job)
-        if jobs:
-            self._tell(f"Queued {len(jobs)}.")
-
-    def _job(self, order: Order) -> Job:
-        task = self._app.configure_task(_RECONCILE, lock=order.secret, queueing_lock=order.secret)
-        return task.make_new_job(secret=order.secret, begin_after=order.begin_after)
 
     async def _rescue(self, timestamp: int) -> None:  # noqa: ARG002 - Procrastinate passes it
         """Put the jobs of dead workers back into the queue."""
@@ -203,21 +191,21 @@ class Fleet:
                     pass  # the same secret is queued already
                 await manager.finish_job(job, Status.FAILED, delete_job=True)
 
-    def _reconcile(self, secret: str, begin_after: str | None) -> None:
+    def _reconcile(self, secret: str, begin: bool, version_id: str | None) -> None:
         try:
             with self._workspaces.lent() as workspace:
-                words = reconcile(workspace, Order(secret, begin_after))
-        except VantageSecretsError as error:
+                done = do_work(workspace, Work(workspace.manifest.find(secret), begin, version_id))
+        except VantageSecretsError as error:  # there is no such secret any more, or no workspace to be had
             self._tell(f"{secret}: failed: {error.message}")
         else:
-            self._tell(f"{secret}: {words}")
+            self._tell(f"{secret}: {_words(done)}")
 
-    def _orders(self) -> list[Order]:
+    def _find_work(self) -> list[Work]:
         try:
             with self._workspaces.lent() as workspace:
-                return orders_of(workspace)
+                return find_work(workspace)
         except VantageSecretsError as error:
-            self._tell(f"What is due could not be found out: {error.message}")
+            self._tell(f"What is to be done could not be found out: {error.message}")
             return []
 
 
@@ -259,53 +247,50 @@ class Workspaces:
                 self._idle.pop()[1].close()
 
 
-def orders_of(workspace: Workspace) -> list[Order]:
-    """Return what is to be done now; secrets that the control database does not know are looked up in the store.
+def find_work(workspace: Workspace) -> list[Work]:
+    """Return what is to be done now, and tell people what they should know.
 
     Raises:
-        StoreError: The store failed.
+        StoreError: The store was asked for what is not known, and did not answer.
         DatabaseError: The control database failed.
     """
-    from vantage_secrets.rotation.pauses import Pauses
-    from vantage_secrets.rotation.schedule import Schedule, Standing
-    from vantage_secrets.rotation.sightings import Sightings
-    from vantage_secrets.rotation.steps import Situation
-
-    now, manifest, sightings = workspace.clock(), workspace.manifest, Sightings(workspace.database)
-    known = sightings.all()
-    unseen = {spec.name: Situation(None, None, None) for spec in manifest.secrets if spec.name not in known}
-    if unseen:
-        for versions in workspace.store.describe_many(unseen):
-            unseen[versions[0].name] = Situation.of(versions)
-        sightings.note_looks(unseen, now=now)
-        known = sightings.all()
-    orders = []
-    for plan in Schedule(manifest).plan(known, Pauses(workspace.database).all(), now=now):
-        if plan.standing is Standing.NOW and plan.sighting:
-            orders.append(Order(str(plan.spec.name), plan.sighting.version_id))
-        elif plan.sighting and plan.sighting.is_under_way and not plan.sighting.is_waiting(now):
-            orders.append(Order(str(plan.spec.name), None))
-    return orders
+    at, ticker = workspace.clock(), ticker_of(workspace)
+    plans = ticker.plans()
+    found = ticker.work(plans)
+    brake = Pauses(workspace.database).all().get(ALL)
+    tell_people(workspace, TickReport(at, plans, (), brake if brake and brake.actor == BRAKE else None))
+    return found
 
 
-def reconcile(workspace: Workspace, order: Order) -> str:
-    """Carry out an order, and return in words how far it came.
+def do_work(workspace: Workspace, work: Work) -> Done:
+    """Do it, and return what came of it; a failure is counted, told to people, and puts on the brake if need be.
 
     Raises:
-        VantageSecretsError: It failed; the control database knows when to try again.
+        DatabaseError: The control database failed.
     """
-    spec = workspace.manifest.find(order.secret)
-    begin = order.begin_after is not None and order.begin_after == _current_version(workspace, spec)
-    report = workspace.reconcile(spec, begin=begin)
-    words = ", ".join(report.steps) or "nothing to do"
-    return words + (f"; open until {report.waits_until:%Y-%m-%d %H:%M:%S} UTC" if report.waits_until else "")
+    ticker = ticker_of(workspace)
+    try:
+        done = Done(work, ticker.do(work))
+    except Exception as error:
+        done = Done(work, error=error)
+    if done.error is None and (done.report is None or done.report.verdict is None):
+        return done  # nothing that people should know
+    plans = ticker.plans()
+    if done.error is not None:
+        ticker.work(plans)  # with the brake on, what is in the queue begins nothing
+        workspace.close()  # whatever was wrong with a connection of its own is not wrong with the next one
+    own = [plan for plan in plans if plan.spec.key == work.spec.key]
+    tell_people(workspace, TickReport(workspace.clock(), own, (done,)))
+    return done
 
 
-def _current_version(workspace: Workspace, spec: SecretSpec) -> str | None:
-    from vantage_secrets.secret import Stage
-
-    versions = workspace.store.describe(spec.name)
-    return next((version.id for version in versions if version.stage is Stage.CURRENT), None)
+def _words(done: Done) -> str:
+    if done.error is not None:
+        return f"failed: {words_of(done.error)}"
+    if done.report is None or not done.report.steps:
+        return "nothing to do"
+    until = done.report.waits_until
+    return ", ".join(done.report.steps) + (f"; open until {until:%Y-%m-%d %H:%M:%S} UTC" if until else "; at rest")
 
 
 def _written(workspace: Workspace) -> int:
