@@ -83,7 +83,10 @@ class Publisher(threading.Thread):
         self.is_ready.set()
         while not self._is_stopping or self._outstanding:
             self._produce_waiting(producer)
-            producer.poll(_POLL_SECONDS if self._outstanding else 0)
+            try:
+                producer.poll(_POLL_SECONDS if self._outstanding else 0)
+            except VantageSecretsError as exc:  # no login works; it goes on with the next version of the secret
+                print(f"the bus: {exc}", file=sys.stderr, flush=True)
         producer.flush(DELIVERY_SECONDS_MAX)
         producer.close()
 

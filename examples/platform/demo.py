@@ -76,32 +76,40 @@ class Demo:
         with tempfile.TemporaryDirectory(prefix="vantage-platform-") as place:
             reauth_ms = None if self._options.no_reauth else REAUTH_MS
             with running(Path(place), values, reauth_ms=reauth_ms) as servers:
-                values["KAFKA_ADMIN_PASSWORD"] = servers.kafka.password
-                values["CLICKHOUSE_ADMIN_PASSWORD"] = servers.clickhouse.admin_password
                 return self._platform(self._manifest(values, servers), servers, Path(place))
 
     def _manifest(self, values: dict[str, str], servers: Servers | None) -> Manifest:
-        """Make the store, write the manifest of this folder, and bring the ``.env`` in through the real command."""
+        """Make the store, bring the ``.env`` in through the real command, then say where its passwords open doors."""
         made = initialise(self._folder, environment="demo")
         text = (HERE / FILE_NAME).read_text()
-        text = text.replace("[audit]\n", f'[audit]\npublic_key = "{made.audit.public_key}"\n')
-        if servers is not None:
-            added = (HERE / "targets.toml").read_text()
-            for there, here in servers.manifest_changes().items():
-                added = added.replace(f'"{there}"', json.dumps(here))
-            text += added
-        (self._folder / FILE_NAME).write_text(text)
+        path = self._folder / FILE_NAME
+        path.write_text(text.replace("[audit]\n", f'[audit]\npublic_key = "{made.audit.public_key}"\n'))
         env = self._folder / ".env"
         env.touch(mode=0o600)
         env.write_text("".join(f'{key}="{value}"\n' for key, value in values.items()))
         self._teller.step("They move into the store, and the file goes")
-        words = [str(COMMAND), "--manifest", str(self._folder / FILE_NAME), "migrate", "import", str(env), "--yes"]
+        words = [str(COMMAND), "--manifest", str(path), "migrate", "import", str(env), "--yes"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ProcessError(f"'migrate import' ended with {done.returncode}: {done.stderr.strip()}")
-        self._teller.note(next(line for line in done.stdout.splitlines() if "written" in line))
         env.unlink()
-        return load(self._folder / FILE_NAME)
+        if done.returncode:
+            raise ProcessError(f"'migrate import' ended with {done.returncode}: {done.stdout}{done.stderr}")
+        self._teller.note(next(line for line in done.stdout.splitlines() if "written" in line))
+        if servers is not None:
+            self._add_targets(path, servers)
+        return load(path)
+
+    def _add_targets(self, path: Path, servers: Servers) -> None:
+        """Add ``targets.toml`` with the places of these servers, and the administrators' passwords to the store."""
+        added = (HERE / "targets.toml").read_text()
+        for there, here in servers.manifest_changes().items():
+            added = added.replace(f'"{there}"', json.dumps(here))
+        path.write_text(path.read_text() + added)
+        for key, password in servers.administrators().items():
+            words = [str(COMMAND), "--manifest", str(path), "set", key]
+            done = subprocess.run(words, input=password, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise ProcessError(f"'set {key}' ended with {done.returncode}: {done.stderr}")
+        self._teller.note("The manifest says where Kafka and ClickHouse are, and who may change their users")
 
     def _platform(self, manifest: Manifest, servers: Servers | None, place: Path | None = None) -> Report:
         """Run the four services and the two loads, rotate, count."""
@@ -119,11 +127,12 @@ class Demo:
             seconds = self._rotate_under_load(processes, ports, state, rotations)
             tried_count, alive = rotations.try_all()
             stored = self._count(state, servers)
+            values = rotations.values()
             processes.stop("collector", "query-api", "worker")
-            leaks = _search([self._folder, *([place] if place else [])], rotations.values())
         finally:
             processes.kill_all()
             workspace.close()
+        leaks = _search([self._folder, *([place] if place else [])], values)
         return Report(
             seconds,
             self._rates,

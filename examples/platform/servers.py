@@ -34,6 +34,13 @@ class Servers(NamedTuple):
             "/etc/clickhouse-server/users.d": str(self.clickhouse.users_folder),
         }
 
+    def administrators(self) -> dict[str, str]:
+        """Return the passwords that ``targets.toml`` has secrets for, by variable."""
+        return {
+            "KAFKA_ADMIN_PASSWORD": self.kafka.password,
+            "CLICKHOUSE_ADMIN_PASSWORD": self.clickhouse.admin_password,
+        }
+
     def environment(self) -> dict[str, str]:
         """Return what the services are told."""
         return {
@@ -59,7 +66,7 @@ def running(folder: Path, values: Mapping[str, str], *, reauth_ms: int | None) -
 
     Args:
         folder: An empty folder for their state.
-        values: The passwords of the ``.env``, by variable; those of the administrators are added to it.
+        values: The passwords of the ``.env``, by variable.
         reauth_ms: Kafka's ``connections.max.reauth.ms``.
     """
     from tests.servers.clickhouse import running_clickhouse

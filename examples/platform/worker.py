@@ -101,7 +101,10 @@ class Worker:
         """Put the batch into the table, then let the group go on behind it."""
         self._until_it_works(lambda: self._table.execute(INSERT, self._batch), again=self._insert_rest)
         self._batch = []
-        self._consumer.commit(asynchronous=False)
+        try:
+            self._consumer.commit(asynchronous=False)
+        except Exception as exc:  # the group has a new member, or a broker is away: what comes again is dropped
+            print(f"the bus: {type(exc).__name__}; not committed", file=sys.stderr, flush=True)
 
     def _insert_rest(self) -> None:
         """Insert what did not arrive: nobody knows how the insert before ended."""
