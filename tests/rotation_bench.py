@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -31,10 +32,11 @@ class Killed(BaseException):
 
 @dataclass
 class DyingAfter:
-    """Counts calls to everything it wraps, and dies before or after the N-th."""
+    """Counts calls to everything it wraps, and dies before or after the N-th; or fails there, with another error."""
 
     calls_left: float = float("inf")
     before: bool = False
+    error: Callable[[], BaseException] = Killed
     calls: list[str] = field(default_factory=list)
 
     def wrap(self, thing: Any) -> Any:
@@ -44,10 +46,10 @@ class DyingAfter:
         self.calls_left -= 1
         self.calls.append(name)
         if self.calls_left == 0 and self.before:
-            raise Killed
+            raise self.error()
         answer = call(*args, **kwargs)
         if self.calls_left == 0:
-            raise Killed
+            raise self.error()
         return answer
 
 

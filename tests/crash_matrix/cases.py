@@ -17,7 +17,8 @@ from tests.crash_matrix.mortal import NAME
 from tests.servers.aws import CREDENTIALS, running_moto
 from tests.servers.aws import URL as AWS_URL
 from tests.servers.aws import open_store as open_aws_store
-from tests.servers.clickhouse import running_clickhouse
+from tests.servers.clickhouse import ClickHouseServer, running_clickhouse
+from tests.servers.clickhouse_front import ClickHouseFront, running_front
 from tests.servers.kafka import KafkaServer, running_kafka
 from tests.servers.postgresql import running_postgresql
 from tests.servers.vault import make_engine, running_server
@@ -36,7 +37,7 @@ def embedded_store(folder: Path) -> Iterator[StoreCase]:
     """The embedded store, in a file."""
     key_file = folder / "key"
     with create_embedded(folder / "secrets.db", environment="test", key_file=key_file) as store:
-        yield StoreCase("embedded", f"embedded://{folder / 'secrets.db'}", store, {"key_file": str(key_file)})
+        yield StoreCase(f"embedded://{folder / 'secrets.db'}", store, {"key_file": str(key_file)})
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def vault_store(folder: Path) -> Iterator[StoreCase]:
     with running_server(folder) as server:
         engine = make_engine(server)
         with engine.open() as store:
-            yield StoreCase("vault", engine.url(), store, {"tls": "off"}, {"VAULT_TOKEN": server.token})
+            yield StoreCase(engine.url(), store, {"tls": "off"}, {"VAULT_TOKEN": server.token})
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def aws_store(folder: Path) -> Iterator[StoreCase]:
     with running_moto(folder) as server:
         variables = CREDENTIALS | {"AWS_EC2_METADATA_DISABLED": "true"}
         with open_aws_store(server.address) as store:
-            yield StoreCase("aws", AWS_URL, store, {"endpoint_url": server.address}, variables)
+            yield StoreCase(AWS_URL, store, {"endpoint_url": server.address}, variables)
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def api_key_target(folder: Path) -> Iterator[TargetCase]:
         return ApiKeyVerifier(database).verify(NAME, value.reveal_text()) is not None
 
     try:
-        yield TargetCase("api-key", "api-key", "", opens, database_url=url)
+        yield TargetCase("api-key", "", opens, database_url=url)
     finally:
         database.close()
 
@@ -90,7 +91,6 @@ def postgresql_target(folder: Path) -> Iterator[TargetCase]:
             return True
 
         yield TargetCase(
-            "postgresql",
             "postgresql-password",
             "postgresql",
             opens,
@@ -103,31 +103,56 @@ def postgresql_target(folder: Path) -> Iterator[TargetCase]:
 
 
 @contextmanager
-def clickhouse_target(folder: Path) -> Iterator[TargetCase]:
+def clickhouse_files_target(folder: Path) -> Iterator[TargetCase]:
     """A real ClickHouse 18.16, two users in files."""
     first = SecretValue(f"first-{secrets.token_hex(16)}")
     with running_clickhouse(folder, users={ACCOUNT: first.reveal_text()}) as server:
-
-        def opens(value: SecretValue) -> bool:
-            login = Credential.of(value, account=ACCOUNT)
-            try:
-                server.query("SELECT 1", login.username, login.password.reveal_text())
-            except PermissionError:
-                return False
-            return True
-
         files = {"users_folder": str(server.users_folder), "users_file": str(server.users_file)}
-        yield TargetCase(
-            "clickhouse",
-            "clickhouse-password",
-            "clickhouse",
-            opens,
-            settings=_settings("clickhouse", url=server.url, admin_user=server.admin, **files),
-            account=ACCOUNT,
-            first=first,
-            admin_user=server.admin,
-            admin_password=server.admin_password,
-        )
+        yield _clickhouse(server, first, **files)
+
+
+@contextmanager
+def clickhouse_methods_target(folder: Path) -> Iterator[TargetCase]:
+    """A current engine behind a front of ours that keeps users: two methods of one user."""
+    with _front(folder) as (front, first):
+        yield _clickhouse(front, first, strategy="two-credentials")
+
+
+@contextmanager
+def clickhouse_users_target(folder: Path) -> Iterator[TargetCase]:
+    """A current engine behind a front of ours that keeps users: two users in turn."""
+    with _front(folder) as (front, first):
+        yield _clickhouse(front, first, strategy="alternating-users")
+
+
+@contextmanager
+def _front(folder: Path) -> Iterator[tuple[ClickHouseFront, SecretValue]]:
+    first = SecretValue(f"first-{secrets.token_hex(16)}")
+    with running_front(folder) as front:
+        front.query(f"CREATE USER {ACCOUNT} IDENTIFIED WITH sha256_password BY '{first.reveal_text()}'")
+        front.query(f"GRANT SELECT, INSERT ON vantage.* TO {ACCOUNT}")
+        yield front, first
+
+
+def _clickhouse(server: ClickHouseServer | ClickHouseFront, first: SecretValue, **settings: Any) -> TargetCase:
+    def opens(value: SecretValue) -> bool:
+        login = Credential.of(value, account=ACCOUNT)
+        try:
+            server.query("SELECT 1", login.username, login.password.reveal_text())
+        except PermissionError:
+            return False
+        return True
+
+    return TargetCase(
+        "clickhouse-password",
+        "clickhouse",
+        opens,
+        settings=_settings("clickhouse", url=server.url, admin_user=server.admin, **settings),
+        account=ACCOUNT,
+        first=first,
+        admin_user=server.admin,
+        admin_password=server.admin_password,
+    )
 
 
 @contextmanager
@@ -147,7 +172,6 @@ def kafka_target(folder: Path) -> Iterator[TargetCase]:
             return _kafka_opens(server, login.username, login.password.reveal_text())
 
         yield TargetCase(
-            "kafka",
             "kafka-password",
             "kafka",
             opens,
@@ -188,7 +212,9 @@ def _settings(kind: str, **given: Any) -> dict[str, Any]:
 STORES = {"embedded": embedded_store, "vault": vault_store, "aws": aws_store}
 TARGETS = {
     "api-key": api_key_target,
-    "clickhouse": clickhouse_target,
+    "clickhouse-files": clickhouse_files_target,
+    "clickhouse-methods": clickhouse_methods_target,
+    "clickhouse-users": clickhouse_users_target,
     "kafka": kafka_target,
     "postgresql": postgresql_target,
 }

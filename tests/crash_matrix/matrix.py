@@ -25,7 +25,6 @@ class TargetCase:
     """A target on a running server.
 
     Attributes:
-        name: For the table.
         kind: The manifest's kind of secret.
         target: The kind of target, or empty for one without settings.
         opens: Whether a fresh login with a value succeeds, asked in another way than the target's own.
@@ -37,7 +36,6 @@ class TargetCase:
         database_url: The control database.
     """
 
-    name: str
     kind: str
     target: str
     opens: Callable[[SecretValue], bool]
@@ -53,7 +51,6 @@ class TargetCase:
 class StoreCase:
     """A store that holds nothing yet, and how another process opens it."""
 
-    name: str
     url: str
     store: Store
     options: dict[str, str] = field(default_factory=dict)

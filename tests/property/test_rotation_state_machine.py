@@ -45,7 +45,11 @@ EXPECTED = (
 )
 """How a run may end in this world; anything else is a fault of ours."""
 
-kills = st.one_of(st.none(), st.tuples(st.integers(1, 24), st.booleans()))
+ERRORS = (Killed, lambda: StoreUnavailableError("away"), lambda: TargetUnavailableError("away"))
+"""What happens in the middle of a run: the process is killed, or the store or the target goes away (and is back)."""
+
+Kill = tuple[int, bool, Callable[[], BaseException]]
+kills = st.one_of(st.none(), st.tuples(st.integers(1, 24), st.booleans(), st.sampled_from(ERRORS)))
 lengths = st.sampled_from(
     [timedelta(seconds=1), QUIET, timedelta(hours=1), GRACE, timedelta(days=90), -QUIET, -timedelta(days=30)]
 )
@@ -81,15 +85,15 @@ class RotationMachine(RuleBasedStateMachine):
     # What happens in the world
 
     @rule(kill=kills)
-    def rotate(self, kill: tuple[int, bool] | None) -> None:
+    def rotate(self, kill: Kill | None) -> None:
         self.run(lambda rotator, told: rotator.rotate(NAME, overlap=self.rules, on_step=told), kill)
 
     @rule(kill=kills)
-    def reconcile(self, kill: tuple[int, bool] | None) -> None:
+    def reconcile(self, kill: Kill | None) -> None:
         self.run(lambda rotator, told: rotator.reconcile(NAME, overlap=self.rules, on_step=told), kill)
 
     @rule(kill=kills)
-    def end_it_at_once(self, kill: tuple[int, bool] | None) -> None:
+    def end_it_at_once(self, kill: Kill | None) -> None:
         at_once = self.rules._replace(grace=timedelta(0))
         now = self.situation()
         superseded = (now.previous, now.current if now.pending is not None else None)
@@ -97,7 +101,7 @@ class RotationMachine(RuleBasedStateMachine):
         self.run(lambda rotator, told: rotator.reconcile(NAME, overlap=at_once, on_step=told), kill)
 
     @rule(kill=kills)
-    def abandon(self, kill: tuple[int, bool] | None) -> None:
+    def abandon(self, kill: Kill | None) -> None:
         self.run(lambda rotator, _told: rotator.abandon(NAME), kill)
 
     @rule(service=consumers)
@@ -182,7 +186,7 @@ class RotationMachine(RuleBasedStateMachine):
         store, target = (death.wrap(self.store), death.wrap(self.target)) if death else (self.store, self.target)
         return Rotator(store, target, self.recorder, receipts=self.receipts, clock=self.clock)  # type: ignore[arg-type]
 
-    def run(self, work: Callable[[Rotator, Any], object], kill: tuple[int, bool] | None) -> None:
+    def run(self, work: Callable[[Rotator, Any], object], kill: Kill | None) -> None:
         death = DyingAfter(*kill) if kill else DyingAfter()
         try:
             done = work(self.rotator(death), self.check_promise)
