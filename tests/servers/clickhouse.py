@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
 
 ADMIN = "admin"
 START_SECONDS_MAX = 60
@@ -154,6 +155,18 @@ class ClickHouseServer:
             password=password or self.admin_password,
             **more,
         )
+
+    def opens_natively(self, user: str, password: str) -> bool:
+        """Return whether a fresh login by the native protocol works."""
+        client = self.client(user, password)
+        try:
+            return bool(client.execute("SELECT 1") == [(1,)])
+        except ServerException as exc:
+            if exc.code not in (192, 193):
+                raise
+            return False
+        finally:
+            client.disconnect()
 
     def set_users(self, users: Mapping[str, str], rights: Mapping[str, str] | None = None) -> None:
         """Have these users in ``users.xml``, beside the administrator, and none in ``users.d``; loaded at once.

@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
-from itertools import count
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from tests.canary import canary
 from tests.servers.clickhouse import ClickHouseServer, running_clickhouse
 from tests.servers.clickhouse_front import ClickHouseFront, running_front
-from vantage_secrets.clock import utc_now
+from tests.targets import context, reading
 from vantage_secrets.credential import Credential
-from vantage_secrets.manifest import SecretSpec, TargetSettings
-from vantage_secrets.manifest.fields import CLICKHOUSE
-from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
+from vantage_secrets.secret import SecretReading, SecretValue
 from vantage_secrets.targets.clickhouse import ClickHouseTarget
-from vantage_secrets.targets.contract import TargetContext
 
-SECRET = SecretName("vantage/clickhouse-password")
-_SERIAL = count(1)
+CLICKHOUSE_GROUP = pytest.mark.xdist_group("clickhouse")
+"""``pytestmark`` of every module that uses these servers, so that a parallel run starts each once."""
+
+ACCOUNT = "vantage_worker"
 
 
-def open_target(url: str, account: str, admin: tuple[str, str], **settings: Any) -> ClickHouseTarget:
-    """Return a target as the manifest's table would describe it; what is not given has its default."""
-    values = {field.name: field.default for field in CLICKHOUSE}
-    spec = SecretSpec(
-        key="VANTAGE_CLICKHOUSE_PASSWORD",
-        name=SECRET,
-        kind="clickhouse-password",
-        purpose="Storage of events",
-        owner="platform team",
-        consumers=("worker",),
-        max_age=timedelta(days=90),
-        grace=timedelta(days=1),
-        required=True,
-        feature=None,
-        target="clickhouse",
-        account=account,
+def open_target(server: ClickHouseServer | ClickHouseFront, account: str, **settings: Any) -> ClickHouseTarget:
+    """Return a target as the manifest's table would describe it, with the server's own administrator."""
+    login = Credential(server.admin, SecretValue(server.admin_password))
+    return ClickHouseTarget(
+        context(
+            "clickhouse-password",
+            account=account,
+            administrator=lambda: login,
+            **{"url": server.url, "admin_user": server.admin, **settings},
+        )
     )
-    table = TargetSettings("clickhouse", "clickhouse", {**values, "url": url, **settings})
-    login = Credential(admin[0], SecretValue(admin[1]))
-    return ClickHouseTarget(TargetContext(spec, table, no_database, lambda: login, utc_now))
 
 
-def no_database() -> NoReturn:
-    """Fail: this target keeps nothing in the control database."""
-    raise AssertionError("this target asked for the control database")
+def make_account(front: ClickHouseFront, account: str = ACCOUNT) -> SecretReading:
+    """Return the password of a user that was made by SQL, with rights, as an adopter has it."""
+    password = canary("first")
+    front.query(
+        f"CREATE USER {account} IDENTIFIED WITH sha256_password BY '{password}' HOST IP '127.0.0.0/8' "
+        "SETTINGS max_threads = 2"
+    )
+    front.query(f"GRANT SELECT, INSERT ON vantage.* TO {account}")
+    front.query(f"GRANT writer TO {account}")
+    return reading(SecretValue(password), "imported")
 
 
-def reading(value: SecretValue | str) -> SecretReading:
-    """Return a reading of a version that no other has."""
-    version = SecretVersion(SECRET, f"version-{next(_SERIAL)}", Stage.PENDING, utc_now())
-    return SecretReading(value if isinstance(value, SecretValue) else SecretValue(value), version)
+def login_of(one: SecretReading, account: str = ACCOUNT) -> tuple[str, str]:
+    """Return user and password of a version."""
+    login = Credential.of(one.value, account=account)
+    return login.username, login.password.reveal_text()
+
+
+def opener(query: Callable[[str, str, str], str], account: str) -> Callable[[SecretReading], bool]:
+    """Return a fresh login by another way than the target's own."""
+
+    def opens(one: SecretReading) -> bool:
+        try:
+            return query("SELECT 1", *login_of(one, account)) == "1\n"
+        except PermissionError as exc:
+            if exc.args[0][:9] not in ("Code: 192", "Code: 193", "Code: 516"):
+                raise
+            return False
+
+    return opens
 
 
 @pytest.fixture(scope="session", name="clickhouse")
@@ -70,8 +80,23 @@ def front_process_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield front
 
 
+@pytest.fixture(scope="session", name="replica_process")
+def replica_process_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseFront]:
+    """Yield another front, whatever tests have left in it."""
+    with running_front(tmp_path_factory.mktemp("clickhouse-replica")) as front:
+        yield front
+
+
 @pytest.fixture(name="front")
 def front_fixture(front_process: ClickHouseFront) -> ClickHouseFront:
     """Return a front with the administrator as its only user, of the engine's own version."""
     front_process.reset()
     return front_process
+
+
+@pytest.fixture(name="replica")
+def replica_fixture(replica_process: ClickHouseFront, front: ClickHouseFront) -> ClickHouseFront:
+    """Return another such front, with the same administrator."""
+    replica_process.reset()
+    replica_process.share_admin(front)
+    return replica_process

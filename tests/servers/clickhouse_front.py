@@ -58,6 +58,10 @@ class Front:
 
         self._engine = session.Session(folder)
         self._lock = threading.RLock()
+        self.set_admin(admin)
+
+    def set_admin(self, admin: str) -> None:
+        """Begin anew, with this administrator."""
         self._admin = admin
         self.reset()
 
@@ -105,12 +109,14 @@ class Front:
             text = re.sub(r"\bversion\(\)", f"'{version}'", text)
         users = [(name, user.storage) for name, user in self.users.users.items()]
         lists = {kind: [(name, *_both(*to)) for name, to in rows.items()] for kind, rows in self.users.lists.items()}
+        methods_max = [("max_authentication_methods_per_user", str(self.switches.get("methods_max", 100)))]
         policies = [(name, *re.split(r" ON |\.", name), *to) for name, *to in lists["POLICY"]]
         for table, columns, rows in (
             ("users", "name String, storage String", users),
             ("quotas", f"name String, {_TO_COLUMNS}", lists["QUOTA"]),
             ("settings_profiles", f"name String, {_TO_COLUMNS}", lists["PROFILE"]),
             ("row_policies", f"name String, short_name String, database String, table String, {_TO_COLUMNS}", policies),
+            ("server_settings", "name String, value String", methods_max),
             ("query_log", "time UInt32, user String, http_user_agent String", self.log),
         ):
             if f"system.{table}" in text:
@@ -200,6 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         front = self.front
         if verb == "reset":
             front.reset()
+        elif verb == "admin":
+            front.set_admin(body.decode())
         elif verb == "switch":
             front.switches.update(json.loads(body))
         elif verb == "run":
@@ -294,6 +302,12 @@ class ClickHouseFront:
     def reset(self) -> None:
         """Forget users, switches and what was seen."""
         _post(self.port, f"{_CONTROL}/reset", b"")
+
+    def share_admin(self, other: ClickHouseFront) -> None:
+        """Take another front's administrator, as the servers of a cluster have one."""
+        self.admin_password = other.admin_password
+        digest = hashlib.sha256(self.admin_password.encode()).hexdigest()
+        _post(self.port, f"{_CONTROL}/admin", digest.encode())
 
     def query(self, text: str, user: str | None = None, password: str | None = None) -> str:
         """Return the answer to a query, the administrator's unless told otherwise.

@@ -95,7 +95,8 @@ class ClickHouseTarget(Target):
     def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
         """Have the servers end ``previous`` at ``until`` by ``VALID UNTIL``, in whole seconds; files cannot.
 
-        Where one user has two passwords both have to be stated, so this process must have installed the new one; else ``until`` is returned and the server told nothing.
+        Where one user has two passwords both have to be stated, so this process must have installed the new one; else
+        ``until`` is returned and the server told nothing.
         """
         return self._strategy.limit(self._credential(previous), until, self._newest)
 
