@@ -1,0 +1,188 @@
+"""A producer of ``aiokafka`` that takes a new credential while messages flow."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final, Self
+
+from vantage_secrets.client import SecretClient
+from vantage_secrets.connections.aiokafka.succession import Succession, checked, give_login, with_login
+from vantage_secrets.connections.following import FollowedSecret, Login
+from vantage_secrets.errors import TargetUnavailableError
+from vantage_secrets.secret import SecretName
+
+FLUSH_SECONDS_MAX: Final = 5.0
+"""How long messages after a change wait for those before it, so that the order stays."""
+
+SLOW_SECONDS: Final = 2.0
+"""After what time without an answer a fresh login shows whether the one in use is refused: aiokafka does not tell."""
+
+
+class FollowingProducer:
+    """Sends with the current credential of a secret; for one event loop.
+
+    When the secret has another version, a second producer is started with it. Sends wait for a moment while the
+    first one delivers what it holds, so that the order of messages stays. With ``enable_idempotence`` none is lost or
+    doubled. Where the old credential is refused before that, what is queued is sent with the new one. A broker that
+    denies a message (an ACL) is asked once more, with the version that a refresh brings.
+
+    Args:
+        client: Reads the secret; it stays the caller's to close.
+        name: The secret's name or one of its other spellings.
+        account: Whose password it is, where the value names no user.
+        settings: Of ``aiokafka.AIOKafkaProducer``, without a login. The value's own field ``mechanism`` goes before
+            ``sasl_mechanism``; without either it is SCRAM-SHA-512.
+
+    Raises:
+        InvalidInputError: The settings hold a login or a transactional id.
+        MissingExtraError: ``aiokafka`` is not installed.
+        VantageSecretsError: As :meth:`SecretClient.get`.
+    """
+
+    def __init__(self, client: SecretClient, name: str | SecretName, *, account: str = "", **settings: Any) -> None:
+        """Read the secret; :meth:`start` connects."""
+        self._settings = checked(settings)
+        following = FollowedSecret(client, name, account=account, kind="producer")
+        self._used = Succession(following, self._settings, self._take_over)
+        self._bare: Any = None
+        self._deliveries: dict[asyncio.Task[Any], float] = {}
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Log in.
+
+        Raises:
+            CredentialRefusedError: Kafka refused the login, and again after a refresh.
+            InvalidInputError: Nobody said whose password it is.
+            TargetUnavailableError: No broker answered.
+        """
+        login = await self._used.start()
+        self._bare = await self._started(login)
+        self._used.used(login)
+        self._watch = asyncio.ensure_future(self._look_when_slow())
+
+    async def send(self, topic: str, value: Any = None, key: Any = None, **more: Any) -> asyncio.Task[Any]:
+        """Queue a message; await what is returned for its delivery, as ``aiokafka.AIOKafkaProducer.send``.
+
+        Args:
+            topic: Where it goes.
+            value: What it says.
+            key: Its key.
+            more: ``partition``, ``timestamp_ms`` and ``headers``.
+
+        Raises:
+            CredentialRefusedError: Kafka refused the login, and again after a refresh; told once each time.
+            aiokafka.errors.KafkaError: As the bare producer's.
+        """
+        failure = self._used.take_failure()
+        if failure is not None:
+            raise failure
+        message = {"topic": topic, "value": value, "key": key, **more}
+        try:
+            bare, queued = await self._queue(message)
+        except _denials() as exc:
+            await self._change_or_raise(self._bare, exc)
+            bare, queued = await self._queue(message)
+        delivery = asyncio.ensure_future(self._deliver(bare, queued, message))
+        self._deliveries[delivery] = asyncio.get_running_loop().time()
+        delivery.add_done_callback(self._deliveries.pop)
+        return delivery
+
+    async def send_and_wait(self, topic: str, value: Any = None, key: Any = None, **more: Any) -> Any:
+        """Send a message, and return when it is delivered; as :meth:`send`."""
+        return await (await self.send(topic, value, key, **more))
+
+    async def flush(self) -> None:
+        """Return when all that was sent is delivered or has failed."""
+        if self._deliveries:
+            await asyncio.wait({*self._deliveries, asyncio.ensure_future(self._bare.flush())})
+
+    async def stop(self) -> None:
+        """Deliver what is queued, and end. Safe to repeat."""
+        if self._bare is not None:
+            await self.flush()
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._used.close()
+        if self._bare is not None:
+            await self._bare.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self.stop()
+
+    async def _queue(self, message: dict[str, Any]) -> tuple[Any, asyncio.Future[Any]]:
+        from aiokafka.errors import ProducerClosed
+
+        while True:
+            await self._gate.wait()
+            bare = self._bare
+            try:
+                return bare, await bare.send(**message)
+            except ProducerClosed:
+                if bare is self._bare:
+                    raise
+
+    async def _deliver(self, bare: Any, queued: asyncio.Future[Any], message: dict[str, Any]) -> Any:
+        try:
+            return await queued
+        except _denials() as exc:
+            await self._change_or_raise(bare, exc)
+        _bare, again = await self._queue(message)
+        return await again
+
+    async def _change_or_raise(self, denied: Any, denial: Exception) -> None:
+        """Return when another producer took over from the one that was denied."""
+        if denied is self._bare:
+            search = self._used.deny()
+            if search is None:
+                raise denial
+            await asyncio.shield(search)
+            if denied is self._bare:
+                raise denial
+
+    async def _look_when_slow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SLOW_SECONDS / 2)
+            oldest = next(iter(self._deliveries.values()), None)
+            if oldest is not None and loop.time() - oldest > SLOW_SECONDS:
+                self._used.doubt()
+
+    async def _started(self, login: Login) -> Any:
+        from aiokafka import AIOKafkaProducer
+        from aiokafka.errors import KafkaError
+
+        bare = AIOKafkaProducer(**with_login(self._settings, login))
+        try:
+            await bare.start()
+        except KafkaError as exc:
+            await bare.stop()
+            raise TargetUnavailableError("Kafka did not let a producer start.") from exc
+        return bare
+
+    async def _take_over(self, login: Login) -> None:
+        after, before = await self._started(login), self._bare
+        self._gate.clear()
+        try:
+            give_login(before.client, self._settings, login)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS_MAX):
+                    await before.flush()
+            self._bare = after
+        finally:
+            self._gate.set()
+        await before.stop()
+        self._used.used(login)
+
+
+def _denials() -> tuple[type[Exception], ...]:
+    from aiokafka import errors
+
+    return errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError
