@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,6 +189,24 @@ def kafka_target(folder: Path) -> Iterator[TargetCase]:
         )
 
 
+@contextmanager
+def command_target(folder: Path) -> Iterator[TargetCase]:
+    """The program that the documentation shows, with a door in a file."""
+    page = (Path(__file__).parents[2] / "docs" / "targets" / "command.md").read_text()
+    (program,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if code.startswith("#!")]
+    file, door = folder / "door.py", folder / "door.json"
+    file.write_text(program)
+
+    def opens(value: SecretValue) -> bool:
+        request = {"verb": "verify", "reading": {"value": value.reveal_text()}}
+        command = [sys.executable, "-S", str(file), str(door)]
+        said = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True).stdout
+        return bool(json.loads(said)["answer"] == "accepted")
+
+    command = [sys.executable, "-S", str(file), str(door)]
+    yield TargetCase("command", "command", opens, settings=_settings("command", command=command, timeout=30))
+
+
 def _kafka_opens(server: KafkaServer, username: str, password: str) -> bool:
     """Whether the broker lets a fresh client in; it says no through the client's error callback alone."""
     refusals: list[object] = []
@@ -215,6 +237,7 @@ TARGETS = {
     "clickhouse-files": clickhouse_files_target,
     "clickhouse-methods": clickhouse_methods_target,
     "clickhouse-users": clickhouse_users_target,
+    "command": command_target,
     "kafka": kafka_target,
     "postgresql": postgresql_target,
 }
