@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from vantage_secrets.database.failure import failure
 from vantage_secrets.database.lock import file_lock, session_lock
 from vantage_secrets.database.tables import SCHEMA_VERSION, metadata, schema_table
 from vantage_secrets.errors import DatabaseError, InsecurePermissionsError, InvalidURLError, MissingExtraError
@@ -25,6 +26,10 @@ LOCK_WAIT = timedelta(seconds=60)
 
 _SCHEMA_LOCK = 7_318_349_394_477_056
 """An arbitrary number, the same in every process, for PostgreSQL's advisory locks."""
+
+_POSTGRESQL = {"application_name": "vantage-secrets", "connect_timeout": "10", "tcp_user_timeout": "15000"}
+"""Parameters of every connection to PostgreSQL, unless the URL says otherwise: seconds, milliseconds. Without them a
+host that is gone is waited for until the kernel gives up, a quarter of an hour."""
 
 
 class Database:
@@ -44,7 +49,9 @@ class Database:
         try:
             self._url = _with_driver(make_url(url))
             _prepare_file(self._file)
-            self._engine: Engine = create_engine(self._url)
+            self._engine: Engine = create_engine(self._url, **self._options)
+            # Without a pool: however many locks are held, they take no connection away from those who hold them.
+            self._lock_engine: Engine = create_engine(self._url, **self._options, poolclass=NullPool)
         except (ArgumentError, NoSuchModuleError, ImportError) as exc:
             raise InvalidURLError(
                 "The control database's URL cannot be used.",
@@ -53,7 +60,20 @@ class Database:
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-        self._create_schema()
+        try:
+            self._create_schema()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """How engines are made; connections that a restart of the server has ended are noticed before they are used."""
+        if self._url.get_backend_name() != "postgresql":
+            return {}
+        given = self._url.query.keys()
+        arguments = {key: value for key, value in _POSTGRESQL.items() if key not in given}
+        return {"pool_pre_ping": True, "connect_args": arguments}
 
     @property
     def _file(self) -> str | None:
@@ -90,8 +110,7 @@ class Database:
             with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as exc:
-            # SECURITY: SQLAlchemy's text holds the statement's parameters, so neither it nor its cause is passed on.
-            raise DatabaseError(f"The control database failed: {type(exc).__name__}.") from None
+            raise failure(exc) from None
 
     def lock(self, subject: str, *, wait: timedelta = LOCK_WAIT) -> AbstractContextManager[bool]:
         """Let nobody else hold the lock on ``subject`` until the block ends, in this process or any other.
@@ -110,7 +129,7 @@ class Database:
         """
         if self._engine.dialect.name == "sqlite":
             return file_lock(self._file, subject, wait)
-        return session_lock(self._engine, subject, wait)
+        return session_lock(self._lock_engine, subject, wait)
 
     def close(self) -> None:
         """Close all connections. Safe to repeat."""

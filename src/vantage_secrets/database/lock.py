@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from vantage_secrets.database.failure import failure
 from vantage_secrets.errors import DatabaseError
 
 _LOOK_SECONDS = 0.05
@@ -59,6 +60,11 @@ def _try_flock(descriptor: int) -> bool:
 def session_lock(engine: Engine, subject: str, wait: timedelta) -> Iterator[bool]:
     """Hold an advisory lock of PostgreSQL on a connection of its own, and give whether one had to wait.
 
+    Args:
+        engine: One without a pool: closing a connection ends its session, and with it the lock.
+        subject: Any text.
+        wait: How long somebody else's lock is waited for.
+
     Raises:
         DatabaseError: Somebody else held it for longer than ``wait``, or the server does not answer.
     """
@@ -66,18 +72,17 @@ def session_lock(engine: Engine, subject: str, wait: timedelta) -> Iterator[bool
     try:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     except SQLAlchemyError as exc:
-        raise DatabaseError(f"The control database failed: {type(exc).__name__}.") from None
+        raise failure(exc) from None
 
     def take() -> bool:
         try:
             return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar())
         except SQLAlchemyError as exc:
-            raise DatabaseError(f"The control database failed: {type(exc).__name__}.") from None
+            raise failure(exc) from None
 
     try:
         yield _wait_for(take, subject, wait)
     finally:
-        connection.invalidate()  # the session ends, and with it the lock; a pooled one would keep it
         connection.close()
 
 

@@ -23,7 +23,7 @@ tables and changed none, so a database of version 1 becomes one of version 2 whe
 
 
 class _Instant(TypeDecorator[datetime]):
-    """An aware UTC ``datetime``, which SQLite would otherwise give back without its zone."""
+    """An aware UTC ``datetime``: SQLite gives it back without a zone, PostgreSQL in the session's."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -32,7 +32,9 @@ class _Instant(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 metadata = MetaData()
