@@ -8,7 +8,7 @@ DEMO_DIR ?= demo
 ENV_FILE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench crash-matrix docs lock clean
+.PHONY: help setup demo demo-full test check format bench crash-matrix docs lock clean
 
 help: ## List the jobs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,8 +29,14 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/runtime.stamp
 
 setup: $(VENV)/dev.stamp ## Install everything into .venv
 
-demo: $(VENV)/runtime.stamp ## The main job, start to end: on a .env of its own, or on yours with ENV_FILE=path
+demo: $(VENV)/runtime.stamp ## The main job on a .env of its own, or on yours with ENV_FILE=path; then a small platform
 	@$(BIN)/vantage-secrets demo --directory "$(DEMO_DIR)" $(if $(ENV_FILE),--env-file "$(ENV_FILE)")
+	@echo && echo "==> A small platform: collector, worker and query API, whose keys rotate under load"
+	@$(BIN)/python examples/platform/demo.py --directory "$(DEMO_DIR)/platform"
+
+demo-full: $(VENV)/dev.stamp ## The small platform on a real Kafka and ClickHouse; all five secrets rotate, twice
+	@tools/install-test-servers >/dev/null
+	@PYTHONPATH=. $(BIN)/python examples/platform/demo.py --full --directory "$(DEMO_DIR)/platform-full"
 
 test: $(VENV)/dev.stamp ## Run all tests
 	@tools/run-tests

@@ -175,7 +175,7 @@ class Demo:
         began = time.monotonic()
         time.sleep(self._options.calm)
         for round_ in range(1, self._options.rounds + 1):
-            self._teller.step(f"Round {round_}: each secret rotates; behind each step, the second at which it was done")
+            self._teller.step(f"Round {round_}: each secret rotates, by the real command, until the old one is dead")
             for key in self._rotating:
                 rotations.rotate(key, round_)
         time.sleep(self._options.calm)

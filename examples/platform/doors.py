@@ -22,7 +22,7 @@ _REFUSED_BY_CLICKHOUSE = (192, 193, 516)  # unknown user, wrong password, authen
 class Answer(StrEnum):
     """What a door said."""
 
-    OPENED = "opened"
+    OPENED = "accepted"
     REFUSED = "refused"
     NONE = "no answer"
 

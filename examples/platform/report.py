@@ -95,14 +95,12 @@ class Report:
 
     def table(self) -> str:
         """Return the time at which each step of each rotation was done, in seconds after its beginning."""
-        width = max(len(each.secret) for each in self.rotations) + 2
+        width = max((len(each.secret) for each in self.rotations), default=0) + 2
         steps = [str(step) for step in SEQUENCE]
-        rows = [f"  {'':<{width}}" + "".join(f"{step:>{len(step) + 2}}" for step in steps)]
-        for each in self.rotations:
-            times = [each.until(step) for step in steps]
-            cells = ["-" if time is None else f"{time:.2f}" for time in times]
-            row = "".join(f"{cell:>{len(step) + 2}}" for cell, step in zip(cells, steps, strict=True))
-            rows.append(f"  {each.secret:<{width}}{row}")
+        rows = []
+        for round_ in sorted({each.round for each in self.rotations}):
+            rows.append(f"  {f'round {round_}':<{width}}" + "".join(f"{step:>{len(step) + 2}}" for step in steps))
+            rows += [self._row(each, width, steps) for each in self.rotations if each.round == round_]
         return "\n".join(rows)
 
     def as_json(self) -> dict[str, Any]:
@@ -134,3 +132,9 @@ class Report:
         failed = sum(load["failed"].values())
         times = f"half under {load['median_ms']} ms, 99 % under {load['p99_ms']} ms, slowest {load['slowest_ms']} ms"
         return f"{load['good']:,} answered, {failed} failed ({load['good'] / self.seconds:.0f} a second; {times})"
+
+    def _row(self, rotation: Rotation, width: int, steps: list[str]) -> str:
+        times = [rotation.until(step) for step in steps]
+        cells = ["-" if time is None else f"{time:.2f}" for time in times]
+        row = "".join(f"{cell:>{len(step) + 2}}" for cell, step in zip(cells, steps, strict=True))
+        return f"  {rotation.secret:<{width}}{row}"

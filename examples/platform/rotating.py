@@ -27,6 +27,7 @@ REVOKED_SECONDS_MAX = 1.0
 COMMAND = Path(sys.executable).with_name("vantage-secrets")
 
 _STEPS = frozenset(map(str, SEQUENCE))
+_TOLD = ("promote", "converge", "verify-refused")
 
 
 class StepTime(NamedTuple):
@@ -98,8 +99,9 @@ class Rotations:
         self._old.append((key, before))
         after = self._workspace.store.read(spec.name)
         rotation.old, rotation.new = self._answer_to_old(key, before), self._doors[key](after.value)
-        times = " ".join(f"{step} {seconds:.1f}" for step, seconds in rotation.steps)
-        self._tell(f"{key:<27} {times}; old {rotation.old}, new {rotation.new}")
+        done = dict(rotation.steps)
+        times = ", ".join(f"{step} {done[step]:.1f} s" for step in _TOLD if step in done)
+        self._tell(f"{key:<27} {times}; the old one is {rotation.old}, the new one {rotation.new}")
 
     def try_all(self) -> tuple[int, list[str]]:
         """Try every old credential once more; return how many were tried, and those that were not refused."""
@@ -134,9 +136,9 @@ class Rotations:
         watchdog = threading.Timer(ROTATION_SECONDS_MAX, process.terminate)
         watchdog.start()
         for line in process.stdout or ():
-            word = line.split(maxsplit=1)[:1]
-            if word and word[0] in _STEPS:
-                rotation.steps.append(StepTime(word[0], time.monotonic() - began))
+            for word in line.split()[:2]:  # a line is: the time, the step, what is to be said of it
+                if word in _STEPS:
+                    rotation.steps.append(StepTime(word, time.monotonic() - began))
         _, errors = process.communicate()
         watchdog.cancel()
         rotation.seconds = time.monotonic() - began

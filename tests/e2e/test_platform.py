@@ -119,8 +119,8 @@ def test_the_demo_rotates_both_keys_under_load_and_loses_doubles_and_refuses_not
     assert found["loads"]["events"]["failed"] == found["loads"]["queries"]["failed"] == {}
     assert found["stored"]["rows_count"] == found["loads"]["events"]["good"] > 100
     assert {each["secret"]: (each["old"], each["new"]) for each in found["rotations"]} == {
-        "VANTAGE_API_KEY": ("refused", "opened"),
-        "API_KEY": ("refused", "opened"),
+        "VANTAGE_API_KEY": ("refused", "accepted"),
+        "API_KEY": ("refused", "accepted"),
     }
     assert [list(each["steps"])[-1] for each in found["rotations"]] == ["retire", "retire"]
     assert not (tmp_path / "demo/platform/.env").exists()
@@ -369,7 +369,7 @@ def test_the_report_finds_no_fault_in_a_run_without_one_and_each_fault_in_a_run_
         ("stored", report.Stored.compared(["a"], ["a", "a"]), "1 events doubled"),
         ("stored", report.Stored.compared(["a"], ["a", "b"]), "1 events extra"),
         ("expected_count", 2, "1 rotations, not 2"),
-        ("alive", ["API_KEY version 1: opened"], "still alive: API_KEY version 1: opened"),
+        ("alive", ["API_KEY version 1: accepted"], "still alive: API_KEY version 1: accepted"),
         ("leaks", ["log"], "a value in the clear: log"),
         ("audit", "torn", "audit log: torn"),
     ]
