@@ -22,6 +22,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.servers.certificate import Certificate
+
 VERSION = "4.3.1"
 ADMIN = "admin"
 START_SECONDS_MAX = 120
@@ -61,15 +63,23 @@ class KafkaServer:
         nodes: How many brokers.
         log_requests: Whether the log names each request with its principal and client id.
         authorizer: Whether ACLs are checked.
+        certificate: What the brokers show; without one they speak in the clear.
 
     Attributes:
         username: The administrator, a super user, who is also the brokers' own login.
         password: The administrator's password, as SCRAM-SHA-512.
-        bootstrap: Address of each broker, joined by commas.
+        certificate: As given.
     """
 
     def __init__(
-        self, folder: Path, *, settings: Mapping[str, str], nodes: int, log_requests: bool, authorizer: bool
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, str],
+        nodes: int,
+        log_requests: bool,
+        authorizer: bool,
+        certificate: Certificate | None,
     ) -> None:
         """Write the settings and format the storage; nothing runs yet."""
         self.folder = folder
@@ -80,6 +90,7 @@ class KafkaServer:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._log_requests = log_requests
         self._authorizer = authorizer
+        self.certificate = certificate
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for node in range(1, nodes + 1):
             self._format(node, cluster)
@@ -90,15 +101,21 @@ class KafkaServer:
         return ",".join(f"127.0.0.1:{port}" for port in self._ports)
 
     @property
+    def _protocol(self) -> str:
+        return "SASL_PLAINTEXT" if self.certificate is None else "SASL_SSL"
+
+    @property
     def log(self) -> str:
         """What all nodes have written so far."""
         return "".join(path.read_text("utf-8", "replace") for path in sorted(self.folder.glob("node-*.log")))
 
     def client(self, username: str | None = None, password: str | None = None, **more: Any) -> dict[str, Any]:
         """Return settings of a ``confluent_kafka`` client, the administrator's unless told otherwise."""
+        trust = {} if self.certificate is None else {"ssl.ca.location": str(self.certificate.ca_file)}
         return {
             "bootstrap.servers": self.bootstrap,
-            "security.protocol": "SASL_PLAINTEXT",
+            "security.protocol": self._protocol,
+            **trust,
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.username": username or self.username,
             "sasl.password": password or self.password,
@@ -183,25 +200,26 @@ class KafkaServer:
         assert done.returncode == 0, f"Kafka's storage tool failed: {done.stdout[-1000:]} {done.stderr[-1000:]}"
 
     def _all_settings(self, node: int) -> dict[str, str]:
-        place = f"SASL_PLAINTEXT://127.0.0.1:{self._ports[node - 1]}"
+        place = f"{self._protocol}://127.0.0.1:{self._ports[node - 1]}"
         controls = f",CONTROLLER://127.0.0.1:{self._controller}" if node == 1 else ""
         module = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         login = f'{module} username="{self.username}" password="{self.password}";'
-        prefix = "listener.name.sasl_plaintext"
+        prefix = f"listener.name.{self._protocol.lower()}"
         return {
             "process.roles": "broker,controller" if node == 1 else "broker",
             "node.id": str(node),
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
             "listeners": place + controls,
             "advertised.listeners": place,
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{self._protocol}:{self._protocol}",
             "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "SASL_PLAINTEXT",
+            "inter.broker.listener.name": self._protocol,
             "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
             "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
             f"{prefix}.scram-sha-512.sasl.jaas.config": login,
             f"{prefix}.scram-sha-256.sasl.jaas.config": f"{module};",
             **self._authorizer_settings(),
+            **self._certificate_settings(),
             "log.dirs": str(self.folder / f"node-{node}-data"),
             "num.partitions": "1",
             "offsets.topic.replication.factor": "1",
@@ -217,6 +235,19 @@ class KafkaServer:
             # The default, 128 MB, does not fit the heap.
             "log.cleaner.dedupe.buffer.size": "4194304",
             **self._settings,
+        }
+
+    def _certificate_settings(self) -> dict[str, str]:
+        if self.certificate is None:
+            return {}
+        both = self.folder / "server-CLEAR.pem"
+        both.touch(0o600)
+        both.write_bytes(self.certificate.key_file.read_bytes() + self.certificate.ca_file.read_bytes())
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(both),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.certificate.ca_file),
         }
 
     def _authorizer_settings(self) -> dict[str, str]:
@@ -238,6 +269,7 @@ def running_kafka(
     settings: Mapping[str, str] | None = None,
     nodes: int = 1,
     log_requests: bool = False,
+    certificate: Certificate | None = None,
 ) -> Iterator[KafkaServer]:
     """Run Apache Kafka until the block ends.
 
@@ -248,11 +280,19 @@ def running_kafka(
         settings: Further settings of all brokers, such as ``{"super.users": …}``.
         nodes: How many brokers.
         log_requests: Whether ``log`` names each request with its principal and client id.
+        certificate: What the brokers show; without one they speak in the clear.
     """
     more = dict(settings or {})
     if reauth_ms is not None:
         more["connections.max.reauth.ms"] = str(reauth_ms)
-    server = KafkaServer(folder, settings=more, nodes=nodes, log_requests=log_requests, authorizer=authorizer)
+    server = KafkaServer(
+        folder,
+        settings=more,
+        nodes=nodes,
+        log_requests=log_requests,
+        authorizer=authorizer,
+        certificate=certificate,
+    )
     try:
         server.start()
         yield server

@@ -8,8 +8,19 @@ from datetime import timedelta
 from itertools import count
 from typing import Any, NoReturn
 
-from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
 from tests.canary import canary
 from tests.servers.kafka import KafkaServer
@@ -39,7 +50,10 @@ def make_reading(value: SecretValue) -> SecretReading:
 def open_kafka(server: KafkaServer, account: str, *, password: str | None = None, **settings: Any) -> KafkaTarget:
     """Return a target for ``account``, with the administrator's password or another, as a manifest would give it."""
     values: dict[str, Any] = {field.name: field.default for field in KAFKA}
-    values |= {"bootstrap": tuple(server.bootstrap.split(",")), "security": "sasl-plaintext", "admin_secret": "admin"}
+    values |= {"bootstrap": tuple(server.bootstrap.split(",")), "admin_secret": "admin"}
+    certificate = server.certificate
+    values |= {"security": "sasl-plaintext" if certificate is None else "sasl-ssl"}
+    values |= {"ca_file": None if certificate is None else certificate.ca_file}
     values |= settings
     administrator = Credential(values["admin_user"], SecretValue(password or server.password))
     spec = SecretSpec(
@@ -64,12 +78,15 @@ def _no_database() -> NoReturn:
     raise AssertionError("the Kafka target keeps nothing in the control database")
 
 
-def give_password(server: KafkaServer, username: str, mechanism: str = "SCRAM-SHA-512") -> str:
-    """Make the broker accept a fresh password, as somebody before vantage-secrets would have, and return it."""
-    password = canary("kafka")
+def give_password(
+    server: KafkaServer, username: str, mechanism: str = "SCRAM-SHA-512", password: str | None = None
+) -> str:
+    """Make the broker accept a password, a fresh one by default, as somebody before us would have, and return it."""
+    password = password or canary("kafka")
     info = ScramCredentialInfo(ScramMechanism[mechanism.replace("-", "_")], 4096)
     change = UserScramCredentialUpsertion(username, info, password.encode())
-    server.admin().alter_user_scram_credentials([change])[username].result()
+    admin = server.admin()  # a client that nobody holds is ended with its calls
+    admin.alter_user_scram_credentials([change])[username].result()
     wait_until(lambda: lets_in(server, username, password, mechanism))
     return password
 
@@ -98,3 +115,102 @@ def wait_until(is_so: Any) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "it never came to be"
         time.sleep(0.02)
+
+
+def allow(server: KafkaServer, username: str, *acls: AclBinding) -> None:
+    """Give a principal ACLs; each binding's own principal is replaced."""
+    change_acls(server, [of_principal(acl, username) for acl in acls])
+
+
+def change_acls(server: KafkaServer, acls: list[AclBinding]) -> None:
+    """Create ACLs and wait until the broker tells of them."""
+    admin = server.admin()
+    for future in admin.create_acls(acls).values():
+        future.result()
+    wait_until(lambda: {*acls} <= {acl for one in acls for acl in acls_of(server, one.principal)})
+
+
+def of_principal(acl: AclBinding, username: str) -> AclBinding:
+    """Return the same ACL for another principal."""
+    return AclBinding(
+        acl.restype,
+        acl.name,
+        acl.resource_pattern_type,
+        f"User:{username}",
+        acl.host,
+        acl.operation,
+        acl.permission_type,
+    )
+
+
+def acl(
+    resource: ResourceType, name: str, operation: AclOperation, *, prefixed: bool = False, allow: bool = True
+) -> AclBinding:
+    """Return an ACL of nobody yet."""
+    return AclBinding(
+        resource,
+        name,
+        ResourcePatternType.PREFIXED if prefixed else ResourcePatternType.LITERAL,
+        "User:nobody",
+        "*",
+        operation,
+        AclPermissionType.ALLOW if allow else AclPermissionType.DENY,
+    )
+
+
+def acls_of(server: KafkaServer, username: str) -> set[AclBinding]:
+    """Return a principal's ACLs as the administrator sees them; takes ``User:NAME`` and ``NAME``."""
+    anything: Any = None
+    wanted = AclBindingFilter(
+        ResourceType.ANY,
+        anything,
+        ResourcePatternType.ANY,
+        f"User:{username.removeprefix('User:')}",
+        anything,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    admin = server.admin()
+    return {*admin.describe_acls(wanted).result()}
+
+
+def platform_acls(topic: str) -> tuple[AclBinding, ...]:
+    """Return what a service needs that produces to and consumes from ``topic``, also in transactions."""
+    return (
+        acl(ResourceType.TOPIC, topic, AclOperation.READ),
+        acl(ResourceType.TOPIC, topic, AclOperation.WRITE),
+        acl(ResourceType.TOPIC, f"{topic}-dead-", AclOperation.WRITE, prefixed=True),
+        acl(ResourceType.GROUP, topic, AclOperation.READ),
+        acl(ResourceType.TRANSACTIONAL_ID, topic, AclOperation.WRITE, prefixed=True),
+    )
+
+
+def make_topic(server: KafkaServer) -> str:
+    """Return a topic that no other test has."""
+    topic = f"events-{secrets.token_hex(4)}"
+    admin = server.admin()
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
+    return topic
+
+
+def send(producer: Producer, topic: str, text: str) -> str:
+    """Produce one message, wait for its end, and return the error's name, empty when it was delivered."""
+    ends: list[str] = []
+    producer.produce(topic, text, on_delivery=lambda error, message: ends.append("" if error is None else error.name()))
+    wait_until(lambda: producer.poll(0.05) is not None and ends)
+    return ends[0]
+
+
+def receive(consumer: Consumer, count: int) -> list[str]:
+    """Return the next messages' texts."""
+    found: list[str] = []
+
+    def has_all() -> bool:
+        message = consumer.poll(0.1)
+        if message is not None:
+            assert message.error() is None, message.error()
+            found.append(message.value().decode())
+        return len(found) >= count
+
+    wait_until(has_all)
+    return found

@@ -61,6 +61,12 @@ def rights_of(administration: Administration, username: str) -> frozenset[Right]
     return frozenset(_right(binding) for binding in found)
 
 
+def cluster_operations(rights: Iterable[Right]) -> frozenset[str]:
+    """Return what these ACLs allow on the cluster itself."""
+    allowed = {right.operation for right in rights if right.resource == "BROKER" and right.permission == "ALLOW"}
+    return frozenset({*allowed, "ALTER", "CLUSTER_ACTION"} if "ALL" in allowed else allowed)
+
+
 def missing_rights(of: frozenset[Right], *, like: frozenset[Right], idle: str, current: str) -> frozenset[Right]:
     """Return which ACLs the principal ``idle`` lacks to be equal to ``current``; changes nothing.
 

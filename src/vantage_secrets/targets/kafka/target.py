@@ -14,7 +14,14 @@ from vantage_secrets.targets.contract import UNKNOWN_USE, LastUse, Overlap, Prob
 from vantage_secrets.targets.kafka.cluster import Administration, Cluster
 from vantage_secrets.targets.kafka.login import Login, next_mechanism, next_principal, principals
 from vantage_secrets.targets.kafka.quotas import QuotasUnreadableError, make_quotas_equal
-from vantage_secrets.targets.kafka.rights import cut_off, grant, let_in_again, missing_rights, rights_of
+from vantage_secrets.targets.kafka.rights import (
+    cluster_operations,
+    cut_off,
+    grant,
+    let_in_again,
+    missing_rights,
+    rights_of,
+)
 from vantage_secrets.targets.kafka.scram import mechanisms_of, overwrite, write
 
 SETTLE_SECONDS = 3.0
@@ -178,6 +185,8 @@ class KafkaTarget(Target):
             operations = self._cluster.log_in(login, next(iter(administration.brokers.values())))
         except CredentialRefusedError:
             return False
+        # Kafka tells what somebody may do only to those who may describe the cluster; a broker need not.
+        operations |= cluster_operations(rights_of(administration, login.username))
         self._refuse_operations(administration, login, operations)
         return True
 
