@@ -38,7 +38,7 @@ def make_account(front: ClickHouseFront, account: str = ACCOUNT) -> SecretReadin
     """Return the password of a user that was made by SQL, with rights, as an adopter has it."""
     password = canary("first")
     front.query(
-        f"CREATE USER {account} IDENTIFIED WITH sha256_password BY '{password}' HOST IP '127.0.0.0/8' "
+        f"CREATE USER {account} IDENTIFIED WITH sha256_password BY '{password}' HOST IP '10.0.0.0/8' "
         "SETTINGS max_threads = 2"
     )
     front.query(f"GRANT SELECT, INSERT ON vantage.* TO {account}")

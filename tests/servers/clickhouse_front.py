@@ -104,6 +104,7 @@ class Front:
 
     def _with_tables(self, text: str) -> str:
         """Return a query in which tables that the engine has no rows for are those that the front keeps."""
+        text = re.sub(r"(KILL QUERY) ON CLUSTER \S+", r"\1", text)
         version = self.switches.get("version")
         if version:
             text = re.sub(r"\bversion\(\)", f"'{version}'", text)
@@ -134,6 +135,8 @@ class Front:
             raise FrontError(497, f"{name}: Not enough privileges.")
         if parsed.startswith("SHOW"):
             return self.users.show(parsed)
+        if self.switches.get("may_not_change"):
+            raise FrontError(497, f"{name}: Not enough privileges.")
         if self.switches.get("changes_nothing"):
             return b""
         local = re.sub(r" ON CLUSTER \S+", "", parsed, count=1)
@@ -206,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         front = self.front
         if verb == "reset":
             front.reset()
+        elif verb == "forget":
+            front.seen.clear()
         elif verb == "admin":
             front.set_admin(body.decode())
         elif verb == "switch":
@@ -295,9 +300,13 @@ class ClickHouseFront:
         Args:
             switches: ``version``; ``storage`` of users that are made from now on; ``changes_nothing``: it says yes and
                 does no; ``answers_html``: as a proxy would; ``peers``: ports of the cluster's other fronts;
-                ``methods_max``.
+                ``methods_max``; ``may_not_change``: the administrator lacks the privilege.
         """
         _post(self.port, f"{_CONTROL}/switch", json.dumps(switches).encode())
+
+    def forget_seen(self) -> None:
+        """Begin ``seen`` anew."""
+        _post(self.port, f"{_CONTROL}/forget", b"")
 
     def reset(self) -> None:
         """Forget users, switches and what was seen."""

@@ -12,7 +12,8 @@ from typing import Any
 
 ADMIN = "admin"
 _TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[(),=]|[^\s(),='`]+""")
-_HEADS = ("IDENTIFIED WITH", "HOST", "DEFAULT DATABASE", "DEFAULT ROLE", "SETTINGS", "GRANTEES", "VALID UNTIL")
+_ADDED = "ADD IDENTIFIED WITH"
+_HEADS = (_ADDED, "IDENTIFIED WITH", "HOST", "DEFAULT DATABASE", "DEFAULT ROLE", "SETTINGS", "GRANTEES", "VALID UNTIL")
 _SHOWN_AS = {"sha256_hash": "sha256_password", "double_sha1_hash": "double_sha1_password"}
 
 
@@ -106,8 +107,10 @@ class Users:
         if not is_new and user.storage == "users_xml":
             raise FrontError(495, f"Cannot update user `{name}` in users_xml because this storage is readonly")
         clauses = dict(_clauses(tokens))
-        if "IDENTIFIED WITH" in clauses:
-            methods = [_method(part) for part in _split(clauses.pop("IDENTIFIED WITH"))]
+        if _ADDED in clauses or "IDENTIFIED WITH" in clauses:
+            methods = user.methods if _ADDED in clauses else []
+            stated = clauses.pop(_ADDED, None) or clauses.pop("IDENTIFIED WITH")
+            methods = methods + [_method(part) for part in _split(stated)]
             if len(methods) > 1 and self._release() < (24, 9):
                 raise FrontError(62, "Syntax error")
             if len(methods) > self.switches.get("methods_max", 100):
@@ -158,7 +161,7 @@ def _clauses(tokens: list[str]) -> Iterator[tuple[str, list[str]]]:
     while at < len(tokens):
         found = next((one for one in _HEADS if tokens[at : at + len(one.split())] == one.split()), None)
         length = len(found.split()) if found else 1
-        if tokens[at] in ("DROP", "ADD"):
+        if tokens[at] in ("DROP", "ADD") and found != _ADDED:
             found, length = (None, 1) if head == "SETTINGS" else ("SETTINGS", 0)
         elif found == head or (found == "VALID UNTIL" and head == "IDENTIFIED WITH"):
             found = None
