@@ -46,6 +46,26 @@ for line in sys.stdin:
     print("done", flush=True)
 """
 
+WORKERS = """
+import multiprocessing, os, sys
+from vantage_secrets import get_secret
+
+def work(ended):
+    ended.wait()
+
+get_secret("KAFKA_SASL_PASSWORD")
+context = multiprocessing.get_context("fork")
+ended = context.Event()
+workers = [context.Process(target=work, args=(ended,)) for _ in range(2)]
+for worker in workers:
+    worker.start()
+print(*(worker.pid for worker in workers), flush=True)
+sys.stdin.read()
+ended.set()
+for worker in workers:
+    worker.join()
+"""
+
 SHORT = """
 import atexit, sys
 atexit.register(lambda: print("sqlalchemy" in sys.modules))
@@ -217,6 +237,15 @@ def test_a_forked_child_holds_what_its_parent_had_under_its_own_name_until_it_re
             until(lambda: set(house.holders()) == {child}, "the parent's end")
             assert house.version_of(child) == "1"
         until(lambda: house.holders() == {}, "the child's end")
+
+
+def test_children_of_multiprocessing_say_goodbye(house: House) -> None:
+    with killed_at_the_end(house.start(WORKERS)) as process:
+        assert process.stdout is not None
+        workers = {int(pid) for pid in process.stdout.readline().split()}
+        until(lambda: set(house.holders()) == {process.pid, *workers}, "all receipts")
+        assert end(process) == 0
+    assert house.holders() == {}
 
 
 def test_a_fork_in_the_middle_of_the_first_write_hangs_neither_parent_nor_child(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -355,8 +356,19 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _held_for_fork.clear()
+    multiprocessing = sys.modules.get("multiprocessing.util")
     for book in _books():
         book.renew_after_fork()
+        if multiprocessing is not None:
+            multiprocessing.register_after_fork(book, _close_with_multiprocessing)
+
+
+def _close_with_multiprocessing(book: ReceiptBook) -> None:
+    # A child of multiprocessing leaves by os._exit, without atexit; it has its own way of ending things, which it
+    # clears after the fork and before this.
+    from multiprocessing.util import Finalize
+
+    Finalize(None, book.close, exitpriority=0)
 
 
 def _close_at_exit() -> None:
