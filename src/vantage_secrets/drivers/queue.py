@@ -12,6 +12,7 @@ another one for the same secret waits could not be put back.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -97,6 +98,9 @@ class Fleet:
         """
         from procrastinate.exceptions import ConnectorException
 
+        for name in ("procrastinate", "psycopg"):
+            # Where nobody has set up logging, Python would print their tracebacks between our lines.
+            logging.getLogger(name).addHandler(logging.NullHandler())
         try:
             asyncio.run(self._run())
         except ConnectorException as exc:

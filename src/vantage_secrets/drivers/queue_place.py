@@ -18,7 +18,8 @@ SCHEMA: Final = "vantage_secrets_queue"
 _PREPARE_LOCK: Final = 7_318_349_394_477_057
 """An arbitrary number for PostgreSQL's advisory lock: two that prepare at once make one queue."""
 
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 5
+"""How long a connection is waited for, twice when the database has gone away: a worker ends soon and says why."""
 
 
 class QueuePlace(NamedTuple):
