@@ -92,7 +92,11 @@ class TickScene:
         self.database.close()
 
     def put(self, one: SecretSpec) -> SecretVersion:
-        return self.store.put(one.name, canary())
+        """Make another value the only one, as somebody does who tells nobody."""
+        version = self.store.put(one.name, canary())
+        if (previous := self.situation(one.name).previous) is not None:
+            self.store.retire(one.name, previous.id)
+        return version
 
     def look(self, names: Iterable[SecretName]) -> Iterator[tuple[SecretVersion, ...]]:
         asked = list(names)
