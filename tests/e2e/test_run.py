@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.canary import leaks_in, planted
+from tests.canary import canary, leaks_in, planted
 from tests.e2e.desk import Desk, wait_until
+from vantage_secrets.bootstrap import open_workspace
+from vantage_secrets.manifest import FILE_NAME
+from vantage_secrets.secret import SecretValue
 
 KAFKA, WORKER = "KAFKA_SASL_PASSWORD", "WORKER_CLICKHOUSE_PASSWORD"
 REPORT = """
@@ -108,6 +111,20 @@ def test_an_unknown_consumer_is_a_mistake_and_the_known_ones_are_named(shown: De
 def test_with_env_the_program_has_the_values_as_variables_and_no_files(stocked: Desk) -> None:
     words = ("run", "--env", "--only", KAFKA, "sh", "-c", f'printf %s "${KAFKA}:${{VANTAGE_SECRETS_DIR:-none}}"')
     assert stocked.ok(*words, reveals=True).out == f"{stocked.held(KAFKA)}:none"
+
+
+def test_a_login_reaches_the_program_as_password_and_user_name(desk: Desk) -> None:
+    password = canary()
+    workspace = open_workspace(desk.folder / FILE_NAME)
+    login = SecretValue({"username": "vantage_worker_b", "password": password})
+    workspace.introduce(workspace.manifest.find(WORKER), login)
+    workspace.close()
+    user = "WORKER_CLICKHOUSE_USERNAME"
+    seen = _report(desk, "--only", WORKER)
+    assert seen["names"] == [WORKER, user]
+    assert desk.ok("run", "--only", WORKER, "sh", "-c", f'cat "${user}_FILE"').out == "vantage_worker_b"
+    words = ("run", "--env", "--only", WORKER, "sh", "-c", f'printf %s "${user} ${WORKER}"')
+    assert desk.ok(*words, reveals=True).out == f"vantage_worker_b {password}"
 
 
 @pytest.mark.parametrize("words", [[], ["--env", "--only", KAFKA]], ids=["files", "env"])

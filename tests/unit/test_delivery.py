@@ -18,7 +18,7 @@ import pytest
 from tests.canary import canary
 from vantage_secrets.delivery import memory_files
 from vantage_secrets.delivery.memory_files import MEMORY_FILE_SYSTEMS, MemoryFolder, memory_place, value_bytes
-from vantage_secrets.delivery.run import find_program, run_with_environment, run_with_files
+from vantage_secrets.delivery.run import find_program, run_with_environment, run_with_files, with_user_names
 from vantage_secrets.errors import DeliveryError
 from vantage_secrets.secret import SecretValue
 
@@ -164,3 +164,53 @@ def test_with_the_environment_the_process_becomes_the_program() -> None:
     environment = os.environ | {"KEY": "an old one"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment)
     assert (done.returncode, done.stdout.decode()) == (5, "päss $x")
+
+
+# User names
+
+
+def test_a_login_is_delivered_as_password_and_user_name_under_sibling_keys() -> None:
+    password, other = canary(), canary()
+    values = {
+        "WORKER_PASSWORD": SecretValue({"username": "worker_b", "password": password}),
+        "KAFKA_LOGIN": SecretValue({"username": "kafka_a", "password": other}),
+    }
+    found = with_user_names(values, {"WORKER_PASSWORD": "worker"})
+    assert found.keys() == {"WORKER_PASSWORD", "WORKER_USERNAME", "KAFKA_LOGIN", "KAFKA_LOGIN_USERNAME"}
+    assert found["WORKER_PASSWORD"].matches(password)
+    assert found["KAFKA_LOGIN"].matches(other)
+    assert found["WORKER_USERNAME"].reveal_text() == "worker_b", "the value's own name wins"
+    assert found["KAFKA_LOGIN_USERNAME"].reveal_text() == "kafka_a"
+
+
+def test_a_plain_password_has_the_user_name_that_the_manifest_gives_it_and_else_none() -> None:
+    values = {"A_PASSWORD": SecretValue(canary()), "B_PASSWORD": SecretValue(canary())}
+    found = with_user_names(values, {"A_PASSWORD": "worker", "B_PASSWORD": ""})
+    assert found.keys() == {"A_PASSWORD", "A_USERNAME", "B_PASSWORD"}
+    assert found["A_USERNAME"].reveal_text() == "worker"
+    assert found["A_PASSWORD"] == values["A_PASSWORD"]
+
+
+def test_other_named_fields_stay_together() -> None:
+    values = {"DB_PASSWORD": SecretValue({"username": "a", "password": canary(), "host": "here"})}
+    assert with_user_names(values, {"DB_PASSWORD": "somebody"}) == values
+
+
+def test_a_user_name_never_takes_another_secrets_key() -> None:
+    values = {
+        "A_PASSWORD": SecretValue({"username": "a", "password": canary()}),
+        "A_USERNAME": SecretValue(canary()),
+    }
+    with pytest.raises(DeliveryError, match="'A_USERNAME' is a secret") as caught:
+        with_user_names(values, {})
+    assert "another key" in caught.value.hint
+
+
+def test_the_program_runs_when_its_start_is_told_and_gets_the_variables(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE", "old")
+    started: list[int] = []
+    script = 'echo "$$ $SERVICE"'
+    assert run_with_files(["sh", "-c", script], {}, variables={"SERVICE": "new"}, on_start=started.append) == 0
+    assert capfd.readouterr().out == f"{started[0]} new\n"
