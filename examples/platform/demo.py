@@ -148,7 +148,8 @@ class Demo:
 
     @property
     def _rotating(self) -> tuple[str, ...]:
-        return (*API_KEYS, *PASSWORDS) if self._options.full else API_KEYS
+        able = (*API_KEYS, *PASSWORDS) if self._options.full else API_KEYS
+        return tuple(key for key in able if key in (self._options.only or able))
 
     def _doors(self, ports: dict[str, int], servers: Servers | None) -> dict[str, Door]:
         doors = {
@@ -234,6 +235,9 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="real Kafka and ClickHouse; all five secrets rotate")
     parser.add_argument("--directory", type=Path, default=Path("demo/platform"), help="made anew by each run")
     parser.add_argument("--rounds", type=int, default=None, help="how often each secret rotates; 1, or 2 with --full")
+    parser.add_argument(
+        "--only", action="append", metavar="KEY", help="rotate this secret, and no other that is not named"
+    )
     parser.add_argument("--rate", type=float, default=None, help="events a second; 200, or 500 with --full")
     parser.add_argument("--query-rate", type=float, default=50, help="queries a second")
     parser.add_argument("--calm", type=float, default=1, help="seconds of load before and after the rotations")

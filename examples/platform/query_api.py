@@ -62,8 +62,8 @@ def open_table() -> Any:
         return SqliteClient(settings.table_file)
     from vantage_secrets.connections.clickhouse_driver import FollowingClient
 
-    place = {"host": settings.clickhouse_host, "port": settings.clickhouse_port}
-    return FollowingClient(default_client(), "API_CLICKHOUSE_PASSWORD", **place, account="query_api")
+    host, port = settings.clickhouse_host, settings.clickhouse_port
+    return FollowingClient(default_client(), "API_CLICKHOUSE_PASSWORD", host=host, port=port, account="query_api")
 
 
 class QueryApi(Handler):

@@ -151,8 +151,8 @@ def open_table() -> Any:
         return SqliteClient(settings.table_file)
     from vantage_secrets.connections.clickhouse_driver import FollowingClient
 
-    place = {"host": settings.clickhouse_host, "port": settings.clickhouse_port}
-    return FollowingClient(default_client(), "WORKER_CLICKHOUSE_PASSWORD", **place, account="worker")
+    host, port = settings.clickhouse_host, settings.clickhouse_port
+    return FollowingClient(default_client(), "WORKER_CLICKHOUSE_PASSWORD", host=host, port=port, account="worker")
 
 
 def main() -> None:
