@@ -44,9 +44,9 @@ class Attributes(NamedTuple):
     replication: bool
     bypassrls: bool
 
-    def words(self) -> str:
+    def words(self) -> list[str]:
         """Return these as ``CREATE ROLE`` takes them."""
-        return " ".join(f"{'' if has else 'NO'}{name.upper()}" for name, has in zip(self._fields, self, strict=True))
+        return [f"{'' if has else 'NO'}{name.upper()}" for name, has in zip(self._fields, self, strict=True)]
 
 
 class Role(NamedTuple):
@@ -145,9 +145,10 @@ class Account:
 
     def _differences(self, roles: dict[str, Role], login: Role) -> list[str]:
         account, found = roles[self.name], []
-        expected = account.attributes._replace(inherit=True)
-        if login.attributes != expected:
-            found.append(f"'{login.name}' is {login.attributes.words()}, not {expected.words()}")
+        expected = account.attributes._replace(inherit=True).words()
+        for word, other in zip(login.attributes.words(), expected, strict=True):
+            if word != other:
+                found.append(f"'{login.name}' is {word}, not {other}")
         if login.connections_max != account.connections_max:
             found.append(f"'{login.name}' has CONNECTION LIMIT {login.connections_max}, not {account.connections_max}")
         if login.member_of != (self.name,):
@@ -165,7 +166,7 @@ class Account:
 
         account, name = roles[self.name], credential.username
         if name not in roles:
-            words = account.attributes._replace(inherit=True).words()
+            words = " ".join(account.attributes._replace(inherit=True).words())
             create = f"CREATE ROLE {{}} WITH NOLOGIN {words} CONNECTION LIMIT {account.connections_max} IN ROLE {{}}"
             connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(self.name)))
             self._copy_settings(connection, account, name)
