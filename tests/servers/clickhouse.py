@@ -181,8 +181,14 @@ class ClickHouseServer:
         if self._process is not None:
             self.query("SYSTEM RELOAD CONFIG")
 
-    def _write_users(self, users: Mapping[str, str], rights: Mapping[str, str]) -> None:
-        entries = {ADMIN: self.admin_password, **users}
+    def share_admin(self, other: ClickHouseServer, users: Mapping[str, str]) -> None:
+        """Take another server's administrator, as the servers of a cluster have one, and these users beside it."""
+        self._write_users(users, {}, other.admin_password)
+        self.query("SYSTEM RELOAD CONFIG")
+        self.admin_password = other.admin_password
+
+    def _write_users(self, users: Mapping[str, str], rights: Mapping[str, str], admin: str = "") -> None:
+        entries = {ADMIN: admin or self.admin_password, **users}
         text = "".join(_user(*entry, rights.get(entry[0], RIGHTS)) for entry in entries.items())
         begun = self.folder / "users.xml.begun"
         begun.write_text(_USERS.format(users=text))

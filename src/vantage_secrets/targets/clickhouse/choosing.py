@@ -27,6 +27,10 @@ _FORGETS_ENDS = ((24, 3, 3), (24, 5, 3))
 """Releases that lose ``VALID UNTIL`` of SQL users when they restart."""
 
 
+_UNLIMITED = 1_000
+"""More methods than anybody gives a user."""
+
+
 def choose(settings: TargetSettings, servers: Servers, account: str) -> Strategy:
     """Return the strategy that the manifest names, or else the one that fits the servers.
 
@@ -113,7 +117,7 @@ def _two(servers: Servers, account: str, oldest: Version) -> TwoCredentials:
 
 
 def _methods_max(servers: Servers) -> int:
-    """Return how many methods a user may have on every server."""
+    """Return how many methods a user may have on every server; a server that says 0 sets no limit."""
     query = "SELECT value FROM system.server_settings WHERE name = 'max_authentication_methods_per_user'"
     found = [int(row["value"]) for server in servers.all for row in servers.rows(query, server)]
-    return min(found, default=100)
+    return min(filter(None, found), default=_UNLIMITED)

@@ -11,7 +11,7 @@ from vantage_secrets.targets.clickhouse.servers import Servers
 from vantage_secrets.targets.clickhouse.shown_user import ShownUser
 from vantage_secrets.targets.clickhouse.statements import quoted_name, quoted_text
 
-_TO = re.compile(r" TO (?:`(?:[^`\\]|\\.)*`|[^\s`]+)((?: WITH (?:GRANT|ADMIN) OPTION)?)$")
+_WHOSE = re.compile(r" (?:TO|FROM) (?:`(?:[^`\\]|\\.)*`|[^\s`]+)((?: WITH (?:GRANT|ADMIN) OPTION)?)$")
 
 _LISTS = {"quotas": "QUOTA", "settings_profiles": "SETTINGS PROFILE", "row_policies": "ROW POLICY"}
 """Things that name the users they hold for, by their table in ``system``."""
@@ -74,9 +74,10 @@ class Rights(NamedTuple):
         """Return what gives ``user`` these grants and puts it on these lists."""
         statements = []
         for grant in sorted(self.grants):
-            bare, option, _rest = grant.partition(" WITH ")
-            words = " ".join(filter(None, ("GRANT", on, bare.removeprefix("GRANT "), "TO", quoted_name(user))))
-            statements.append(words + option + _rest)
+            verb, _, what = grant.partition(" ")  # GRANT, or REVOKE for an exception from a grant, which comes later
+            bare, option, kind = what.partition(" WITH ")
+            to = "TO" if verb == "GRANT" else "FROM"
+            statements.append(" ".join(filter(None, (verb, on, bare, to, quoted_name(user)))) + option + kind)
         return statements + [one.statement(user, on=on) for one in self.assigned]
 
     def final_clauses(self) -> str:
@@ -88,7 +89,7 @@ def read_rights(servers: Servers, user: str, server: Server, shown: ShownUser | 
     """Return what ``user``, who must exist, may do at one server."""
     shown = shown or servers.shown(user, server)
     told = servers.told(f"SHOW GRANTS FOR {quoted_name(user)}", server, doing=f"show the grants of '{user}'")
-    grants = frozenset(_TO.sub(r"\1", line) for line in told.splitlines() if line)
+    grants = frozenset(_WHOSE.sub(r"\1", line) for line in told.splitlines() if line)
     return Rights(shown.clauses, grants, tuple(_assigned(servers, user, server)))
 
 

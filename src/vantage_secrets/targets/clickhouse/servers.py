@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vantage_secrets.credential import Credential
-from vantage_secrets.errors import RotationError, TargetUnavailableError
+from vantage_secrets.errors import TargetUnavailableError
 from vantage_secrets.targets.clickhouse.connection import AnswerError, Server
 from vantage_secrets.targets.clickhouse.shown_user import ShownUser, read_shown
 from vantage_secrets.targets.clickhouse.statements import kill_queries, quoted_name, quoted_text
@@ -57,6 +57,7 @@ class Servers:
         self.all = tuple(all_)
         self.on = f"ON CLUSTER {quoted_name(cluster)}" if cluster else ""
         self._administrator = administrator
+        self._login: Credential | None = None
 
     @property
     def places(self) -> tuple[Server, ...]:
@@ -71,7 +72,7 @@ class Servers:
             TargetUnavailableError: It did not answer.
         """
         try:
-            return server.ask(statement, self._administrator())
+            return self._ask(statement, server)
         except AnswerError as exc:
             raise server.error(exc, doing) from None
 
@@ -83,7 +84,7 @@ class Servers:
             TargetUnavailableError: It, or another server of the cluster, did not answer.
         """
         try:
-            server.ask(statement, self._administrator(), _ON_CLUSTER if self.on else None)
+            self._ask(statement, server, _ON_CLUSTER if self.on else None)
         except AnswerError as exc:
             raise server.error(exc, doing) from None
 
@@ -116,7 +117,7 @@ class Servers:
     def told(self, statement: str, server: Server, *, doing: str) -> str:
         """Return the text that a ``SHOW`` statement answers, as it is, its times in UTC."""
         try:
-            return server.ask(f"{statement} FORMAT TSVRaw", self._administrator(), _READING).strip()
+            return self._ask(f"{statement} FORMAT TSVRaw", server, _READING).strip()
         except AnswerError as exc:
             raise server.error(exc, doing) from None
 
@@ -127,7 +128,7 @@ class Servers:
             TargetUnavailableError: A server did not answer.
         """
         try:
-            server.ask(kill_queries(user, on=self.on), self._administrator(), _ON_CLUSTER if self.on else None)
+            self._ask(kill_queries(user, on=self.on), server, _ON_CLUSTER if self.on else None)
         except AnswerError as exc:
             if exc.code != _ACCESS_DENIED:
                 raise server.error(exc, f"end the queries of '{user}'") from None
@@ -147,9 +148,20 @@ class Servers:
             time.sleep(pause)
             pause = min(pause * 2, _LOOK_SECONDS_MAX)
 
+    def _ask(self, statement: str, server: Server, settings: Mapping[str, str] | None = None) -> str:
+        """Ask as the administrator, whose login is read from the store anew when a server refuses it."""
+        if self._login is not None:
+            try:
+                return server.ask(statement, self._login, settings)
+            except AnswerError as exc:
+                if not exc.is_login_refusal:
+                    raise
+        self._login = self._administrator()
+        return server.ask(statement, self._login, settings)
+
 
 def _is(server: Server, credential: Credential, expected: bool) -> bool:
     try:
         return server.accepts(credential) is expected
-    except (TargetUnavailableError, RotationError):
+    except TargetUnavailableError:
         return True

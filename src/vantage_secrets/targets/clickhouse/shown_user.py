@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from vantage_secrets.errors import RotationError
+
 _TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*"|[(),=]|[^\s(),='`"]+""")
 
 _HEADS: tuple[tuple[str, ...], ...] = (
@@ -27,7 +29,7 @@ _PASSWORDS = frozenset(
     for name in ("plaintext", "sha256", "double_sha1", "bcrypt", "scram_sha256")
     for end in ("password", "hash")
 )
-_UNTIL_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC")
+_UNTIL_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 
 
 class ShownMethod(NamedTuple):
@@ -110,10 +112,13 @@ def _method(tokens: list[str]) -> ShownMethod:
     return ShownMethod(kind, until, kind in _PASSWORDS and not rest)
 
 
-def _time(text: str) -> datetime | None:
+def _time(text: str) -> datetime:
     for form in _UNTIL_FORMATS:
         try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
+            return datetime.strptime(text.removesuffix(" UTC"), form).replace(tzinfo=UTC)
         except ValueError:
             continue
-    return None
+    raise RotationError(
+        f"ClickHouse shows an end that cannot be read: {text[:40]!r}.",
+        hint="Look at SHOW CREATE USER; a password whose end is not known is not stated anew.",
+    )

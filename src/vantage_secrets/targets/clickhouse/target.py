@@ -51,7 +51,7 @@ class ClickHouseTarget(Target):
     def probe(self) -> Probe:
         """Ask every server for its version, and tell which strategy fits."""
         versions = self._servers.versions()
-        strategy = self._strategy
+        self._strategy = strategy = self._choose()
         releases = ", ".join(sorted({str(version) for version in versions.values()}))
         return Probe(
             f"ClickHouse {releases} on {len(versions)} server(s); {strategy.name} for '{self._account}'",
@@ -62,6 +62,7 @@ class ClickHouseTarget(Target):
 
     def generate(self, current: SecretReading | None) -> SecretValue:
         """Return a password of 256 random bits, with the user's name where two users alternate."""
+        self._strategy = self._choose()
         return self._strategy.generate(None if current is None else current.value)
 
     def install(self, pending: SecretReading, *, keep: SecretReading | None) -> None:
@@ -136,6 +137,9 @@ class ClickHouseTarget(Target):
 
     @cached_property
     def _strategy(self) -> Strategy:
+        return self._choose()
+
+    def _choose(self) -> Strategy:
         return choose(self._settings, self._servers, self._account)
 
     def _credential(self, reading: SecretReading) -> Credential:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -113,14 +112,12 @@ class UserEntries:
         Xml.SubElement(root, "users").append(entry)
         Xml.indent(root)
         path = self.file_of(user)
-        begun = self._folder / f".{_PREFIX}{secrets.token_hex(8)}.begun"  # no name that the server reads
+        begun = path.with_name(f".{path.stem}.begun")  # no name that the server reads
         with _our_errors(path):
-            try:
-                self._write_readable_for_the_server(begun, Xml.tostring(root) + b"\n")
-                begun.replace(path)
-                _sync(self._folder)
-            finally:
-                begun.unlink(missing_ok=True)
+            begun.unlink(missing_ok=True)  # left by a run that died
+            self._write_readable_for_the_server(begun, Xml.tostring(root) + b"\n")
+            begun.replace(path)
+            _sync(self._folder)
 
     def _write_readable_for_the_server(self, path: Path, content: bytes) -> None:
         """Write a file that those may read who may read ``users.xml``: the server, and nobody else by us.
