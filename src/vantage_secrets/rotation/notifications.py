@@ -42,6 +42,10 @@ json.dump(answers, answer_to)
 """
 
 
+Deliver = Callable[[list[str], str, str], list[bool]]
+"""Gives URLs, title and body to the places, and returns which of them took it."""
+
+
 class Topic:
     """What a notice is about."""
 
@@ -137,6 +141,7 @@ class Notifier:
         database: Where it stands what was told already.
         places: Names of the secrets whose values are Apprise URLs.
         read: Reads one of those; called only when there is something to tell.
+        deliver: Gives URLs, title and body to the places, and returns which of them took it.
         clock: The present.
     """
 
@@ -146,10 +151,12 @@ class Notifier:
         places: Sequence[SecretName],
         read: Callable[[SecretName], SecretValue],
         *,
+        deliver: Deliver | None = None,
         clock: Clock = utc_now,
     ) -> None:
         """Keep them."""
         self._database, self._places, self._read, self._clock = database, tuple(places), read, clock
+        self._deliver = deliver or deliver_by_apprise
 
     def tell(self, notices: Iterable[Notice]) -> list[str]:
         """Tell what was not told yet, and return what went wrong with it, a sentence each; empty when all is well.
@@ -175,7 +182,7 @@ class Notifier:
 
     def _tell_one(self, notice: Notice, urls: list[tuple[SecretName, str]]) -> list[SecretName]:
         """Return which places did not take it."""
-        answers = _deliver([url for _name, url in urls], notice.title, notice.body)
+        answers = self._deliver([url for _name, url in urls], notice.title, notice.body)
         if any(answers):
             with self._database.transaction() as connection:
                 key = {"secret": notice.secret, "topic": notice.topic, "version_id": notice.version_id}
@@ -203,7 +210,7 @@ class Notifier:
         return urls, problems
 
 
-def _deliver(urls: list[str], title: str, body: str) -> list[bool]:
+def deliver_by_apprise(urls: list[str], title: str, body: str) -> list[bool]:
     """Return which places took the message.
 
     SECURITY: Apprise and the clients below it write URLs, which hold passwords and tokens, into their logs and error
