@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vantage_secrets.bootstrap import STATE_FOLDER
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.manifest import FILE_NAME, Manifest
 
 _STATE: Final = "/var/lib/vantage-secrets"
-"""Where the manifest is in the pod: what it names by relative paths, such as the audit log, comes onto the volume."""
+"""Where the manifest is in the pod; beside it the volume, where what ``init`` writes by relative paths is kept."""
 _PASSWORDS: Final = "/run/vantage-secrets"
 _PGPASS_KEY: Final = "pgpass"
 _USER: Final = 65_532
@@ -123,7 +124,7 @@ def _pod(manifest: Manifest, settings: CronJobSettings) -> Object:
     needs_token = manifest.store.url.startswith(("kubernetes:", "vault:"))
     environment = {"VANTAGE_SECRETS_MANIFEST": f"{_STATE}/{FILE_NAME}", "HOME": "/tmp"}  # noqa: S108 - in the pod
     mounts: list[Object] = [
-        {"name": "state", "mountPath": _STATE},
+        {"name": "state", "mountPath": f"{_STATE}/{STATE_FOLDER}"},
         {"name": "manifest", "mountPath": f"{_STATE}/{FILE_NAME}", "subPath": FILE_NAME, "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the pod
     ]
@@ -190,7 +191,7 @@ def as_yaml(objects: Sequence[Object]) -> str:
 def _lines(value: Any) -> list[str]:
     """Return a mapping or a list as the lines of a block; a scalar as one line, a text of several as its block."""
     if isinstance(value, dict) and value:
-        return [line for key, content in value.items() for line in _entry(f"{_scalar(key)}:", content)]
+        return [line for key, content in value.items() for line in _entry(f"{_word(key)}:", content)]
     if isinstance(value, list) and value:
         return [line for content in value for line in _item(content)]
     return _scalar(value).split("\n")
@@ -213,11 +214,16 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """Return a scalar; JSON's are YAML's too, and a text of several lines that allows it is a literal block."""
+    """Return a scalar; a text of several lines that allows it is a literal block."""
+    if isinstance(value, str) and _BLOCK.fullmatch(value):
+        return "|\n" + value.removesuffix("\n")
+    return _word(value)
+
+
+def _word(value: Any) -> str:
+    """Return a scalar on one line; JSON's are YAML's too."""
     if not isinstance(value, str):
         return json.dumps(value)
-    if _BLOCK.fullmatch(value):
-        return "|\n" + value.removesuffix("\n")
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_MEANING:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=not value.replace("\n", "").isprintable())
