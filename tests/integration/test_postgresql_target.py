@@ -8,16 +8,19 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests.canary import canary
+from tests.servers.certificate import Certificate
 from tests.servers.postgresql import PostgresqlServer, wait_until_followed
 from tests.servers.postgresql_fixtures import (  # noqa: F401  # Fixtures.
     POSTGRESQL_GROUP,
     account_fixture,
+    empty_database_fixture,
     open_target_fixture,
     postgresql_fixture,
     standby_fixture,
@@ -122,6 +125,16 @@ def test_an_account_that_itself_acts_as_another_role_is_followed(
     with _session(postgresql, _installed(target, None)) as session:
         assert session.execute("SELECT current_user").fetchone() == (owner,)
     assert target.probe().warnings == ()
+
+
+def test_resetting_the_role_stays_the_account_and_setting_none_does_not(
+    postgresql: PostgresqlServer, account: str, first: SecretReading
+) -> None:
+    with _session(postgresql, first) as session:
+        session.execute("RESET ROLE")
+        assert session.execute("SELECT current_user").fetchone() == (account,)
+        session.execute("SET ROLE NONE")
+        assert session.execute("SELECT current_user").fetchone() == (first.value.field("username"),)
 
 
 DRIFT = {
@@ -399,6 +412,47 @@ def test_a_server_that_was_away_is_used_again_when_it_is_back(
     target.verify(first)
 
 
+def test_a_role_that_may_not_connect_to_the_database_proves_nothing(
+    postgresql: PostgresqlServer, empty_database: str, open_target: OpenTarget
+) -> None:
+    postgresql.execute(f"REVOKE CONNECT ON DATABASE {empty_database} FROM PUBLIC")
+    target = open_target(url=postgresql.url(empty_database))
+    first = _installed(target, None)
+    for verb in (target.verify, target.verify_refused):
+        with pytest.raises(TargetUnavailableError, match=r"\(42501\)"):
+            verb(first)
+
+
+def test_over_tls_refusals_are_told_from_outages_too(
+    postgresql: PostgresqlServer, open_target: OpenTarget, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "other").mkdir()
+    mine, other = Certificate.make(tmp_path / "mine"), Certificate.make(tmp_path / "other")
+    with postgresql.encrypted(mine):
+        target = open_target(url=f"{postgresql.url()}?sslmode=verify-full&sslrootcert={mine.ca_file}")
+        first = _installed(target, None)
+        target.verify(first)
+        second = _installed(target, first)
+        target.revoke(first, keep=second)
+        target.verify_refused(first)
+        with pytest.raises(CredentialRefusedError):
+            target.verify(first)
+        stranger = open_target(url=f"{postgresql.url()}?sslmode=verify-full&sslrootcert={other.ca_file}")
+        for verb in (stranger.verify, stranger.verify_refused):
+            with pytest.raises(TargetUnavailableError):
+                verb(second)
+
+
+def test_a_way_that_is_not_encrypted_is_a_warning_unless_it_stays_on_this_machine(
+    postgresql: PostgresqlServer, open_target: OpenTarget, target: PostgresqlTarget
+) -> None:
+    assert target.probe().warnings == ()
+    elsewhere = open_target(url=postgresql.url().replace("127.0.0.1", "0.0.0.0"))  # leads to this machine all the same
+    (warning,) = elsewhere.probe().warnings
+    assert "is not encrypted: write ?sslmode=verify-full" in warning
+
+
 # the administrator
 
 
@@ -431,6 +485,21 @@ def test_what_the_administrator_may_not_do_is_said(
     )
     with pytest.raises(RotationError, match=r"permission denied to create role \(42501\)"):
         _installed(open_target(administrator), None)
+
+
+def test_an_administrator_who_may_not_end_sessions_is_told_how(
+    postgresql: PostgresqlServer, account: str, open_target: OpenTarget
+) -> None:
+    administrator = Credential(f"{account}-rotator", SecretValue(canary()))
+    postgresql.execute(
+        f"CREATE ROLE \"{administrator.username}\" LOGIN CREATEROLE PASSWORD '{administrator.password.reveal_text()}'"
+    )
+    target = open_target(administrator)
+    first = _installed(target, None)
+    second = _installed(target, first)
+    with _session(postgresql, first), pytest.raises(RotationError, match=r"pg_signal_backend \(42501\)"):
+        target.revoke(first, keep=second)
+    target.verify_refused(first)  # it is dead all the same; only its sessions live on
 
 
 def test_an_administrator_who_is_refused_is_told_from_an_outage(open_target: OpenTarget) -> None:

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import psycopg
 
+from tests.servers.certificate import Certificate
+
 START_SECONDS_MAX = 60
 _OPTIONS = (
     "fsync=off",
@@ -86,6 +88,21 @@ class PostgresqlServer:
             yield
         finally:
             file.write_text(rules)
+            self.reload()
+
+    @contextmanager
+    def encrypted(self, certificate: Certificate) -> Iterator[None]:
+        """Offer TLS with that certificate until the block ends."""
+        for name, file in (("server.crt", certificate.ca_file), ("server.key", certificate.key_file)):
+            (self._data / name).write_bytes(file.read_bytes())
+            (self._data / name).chmod(0o600)
+            _give_away(self._data / name)
+        self.execute("ALTER SYSTEM SET ssl = on")
+        self.reload()
+        try:
+            yield
+        finally:
+            self.execute("ALTER SYSTEM RESET ssl")
             self.reload()
 
     def reload(self) -> None:

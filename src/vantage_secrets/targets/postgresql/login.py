@@ -67,7 +67,7 @@ def require_psycopg() -> None:
         raise RotationError(
             f"PostgreSQL's client library is of version {pq.version() // 10_000}, which does not tell a refused login "
             "from an outage; 18 does.",
-            hint="pip install --upgrade 'psycopg[binary]>=3.3'",
+            hint="pip install --upgrade 'psycopg[binary]'",
         )
 
 

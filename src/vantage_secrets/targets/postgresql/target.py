@@ -58,11 +58,12 @@ class PostgresqlTarget(Target):
         """Look at the account and at its logins, and count the roles that may log in."""
         with self._primary.administer() as connection:
             roles = self._account.read(connection)
-            is_encrypted = connection.pgconn.ssl_in_use or connection.info.host.startswith(("/", "127.", "localhost"))
+            host = connection.info.host
+            is_private = connection.pgconn.ssl_in_use or host.startswith(("/", "127.")) or host in ("localhost", "::1")
         now = self._clock()
         count = sum(role.is_open(now) for role in roles.values())
         warnings = [f"{clause}; a rotation will be refused." for clause in self._account.drift(roles)]
-        if not is_encrypted:
+        if not is_private:
             warnings.append(f"The way to {self._primary.name} is not encrypted: write ?sslmode=verify-full.")
         summary = f"{count} of the roles {', '.join(sorted(roles))} may log in at {self._primary.name}"
         return Probe(summary, self.overlap, count, tuple(warnings))
