@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from typing import Any, NoReturn
@@ -214,3 +216,52 @@ def receive(consumer: Consumer, count: int) -> list[str]:
 
     wait_until(has_all)
     return found
+
+
+Limits = dict[str, float]
+
+
+def change_quotas(server: KafkaServer, username: str, limits: Limits, *, client_id: str | None = None) -> None:
+    """Set a principal's quotas, by the requests of kafka-python: no client has a public call."""
+    requests, ask = _quota_requests(server)
+    entity = [("user", username), *([("client-id", client_id)] if client_id else [])]
+    answer = ask(
+        requests.AlterClientQuotasRequest(
+            entries=[(entity, [(key, limit, False) for key, limit in limits.items()])], validate_only=False
+        )
+    )
+    assert [entry.error_code for entry in answer.entries] == [0]
+    wait_until(lambda: quotas_of(server, username).get(client_id or "", {}).items() >= limits.items())
+
+
+def quotas_of(server: KafkaServer, username: str) -> dict[str, Limits]:
+    """Return a principal's quotas by client id, empty for those that hold for all."""
+    requests, ask = _quota_requests(server)
+    answer = ask(requests.DescribeClientQuotasRequest(components=[("user", 0, username)], strict=False))
+    found = {}
+    for entry in answer.entries:
+        client_ids = [part.entity_name for part in entry.entity if part.entity_type == "client-id"]
+        found["".join(client_ids)] = {limit.key: limit.value for limit in entry.values}
+    return found
+
+
+def _quota_requests(server: KafkaServer) -> tuple[Any, Callable[[Any], Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # kafka-python's own, while it is imported
+        import kafka
+        from kafka.protocol.admin import client_quotas
+
+    def ask(request: Any) -> Any:
+        client = kafka.KafkaAdminClient(
+            bootstrap_servers=server.bootstrap,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="SCRAM-SHA-512",
+            sasl_plain_username=server.username,
+            sasl_plain_password=server.password,
+        )
+        try:
+            return client._manager.run(client._manager.send, request)
+        finally:
+            client.close()
+
+    return client_quotas, ask

@@ -81,17 +81,12 @@ class KafkaTarget(Target):
         self._refuse_same_slot(login, kept)
         administration = self._cluster.administer()
         kept_opens = kept is not None and self._opens(administration, kept)
-        if kept is None or kept.username == login.username:
-            self._write(administration, login, is_known=kept_opens)
-            let_in_again(administration, login.username, rights_of(administration, login.username))
-            return
-        rights, wanted = (rights_of(administration, one.username) for one in (login, kept))
-        missing = missing_rights(rights, like=wanted, idle=login.username, current=kept.username)
-        self._write(administration, login, is_known=False)
-        grant(administration, login.username, missing)
-        with suppress(QuotasUnreadableError):  # the probe has warned of it
-            make_quotas_equal(self._cluster, administration.login, login.username, like=kept.username)
-        let_in_again(administration, login.username, rights)
+        mechanisms = mechanisms_of(administration, login.username)
+        is_known = kept_opens and kept is not None and kept.username == login.username
+        is_there = self._is_there_already(administration, login, mechanisms, is_known=is_known)
+        self._give_rights(administration, login, login if kept is None else kept)
+        if not is_there:
+            self._write(administration, login, mechanisms)
 
     def verify(self, pending: SecretReading) -> None:
         """Log in afresh at each broker.
@@ -202,22 +197,47 @@ class KafkaTarget(Target):
             hint="Give the service a principal of its own, with ACLs for its topics and groups only.",
         )
 
-    def _write(self, administration: Administration, login: Login, *, is_known: bool) -> None:
-        """Make Kafka accept ``login``, whose principal is one of the two, new, or known by a login that worked."""
-        mechanisms = mechanisms_of(administration, login.username)
-        is_of_two = login.username in principals(self._account)
-        if not is_of_two and login.mechanism in mechanisms and not is_known:
-            if self._opens(administration, login):
-                return
-            raise RotationError(
-                f"Kafka has '{login.username}' with a password that nobody here knows; it is not overwritten.",
-                hint="Set the password that it has, then rotate: vantage-secrets set NAME",
+    def _is_there_already(
+        self, administration: Administration, login: Login, mechanisms: frozenset[str], *, is_known: bool
+    ) -> bool:
+        """Return whether Kafka has ``login`` as it is; it may be written where the principal is one of the two.
+
+        Raises:
+            RotationError: Writing it would end a password that nobody here knows, of we do not know whom.
+        """
+        if is_known or login.mechanism not in mechanisms or login.username in principals(self._account):
+            return False
+        if self._opens(administration, login):
+            return True
+        raise RotationError(
+            f"Kafka has '{login.username}' with a password that nobody here knows; it is not overwritten.",
+            hint="Set the password that it has, then rotate: vantage-secrets set NAME",
+        )
+
+    def _give_rights(self, administration: Administration, login: Login, kept: Login) -> None:
+        """Make ACLs and quotas of the principal equal to those of the one to keep, and end its being cut off."""
+        rights = rights_of(administration, login.username)
+        if kept.username != login.username:
+            wanted = rights_of(administration, kept.username)
+            grant(
+                administration,
+                login.username,
+                missing_rights(rights, like=wanted, idle=login.username, current=kept.username),
             )
-        write(administration, login)
-        self._changed_at = time.monotonic()
-        if self._alternates and is_of_two:
+            with suppress(QuotasUnreadableError):  # the probe has warned of it
+                make_quotas_equal(self._cluster, administration.login, login.username, like=kept.username)
+        let_in_again(administration, login.username, rights)
+
+    def _write(self, administration: Administration, login: Login, mechanisms: frozenset[str]) -> None:
+        """Make Kafka accept ``login``, and of two that alternate nothing else of the principal.
+
+        This comes last: brokers follow one log, so that where a login works, its rights are there too.
+        """
+        if self._alternates and login.username in principals(self._account):
             for mechanism in sorted(mechanisms - {login.mechanism}):
                 overwrite(administration, login.username, mechanism)
+        write(administration, login)
+        self._changed_at = time.monotonic()
 
     def _log_in_at_last(self, login: Login, address: str) -> frozenset[str]:
         while True:
