@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import vantage_secrets
 from tests.canary import canary
 from vantage_secrets.aio import AsyncSecretClient
 from vantage_secrets.client import SecretClient
@@ -258,6 +259,17 @@ def test_a_plain_password_belongs_to_the_manifests_account(world: World) -> None
     assert world.client.credential(LOGIN, account="somebody").username == "somebody"
     with pytest.raises(InvalidInputError, match="whose password 'VANTAGE_API_KEY'"):
         world.client.credential("VANTAGE_API_KEY")
+
+
+def test_get_credential_asks_the_process_s_own_client(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vantage_secrets.bootstrap.default_client", lambda: world.client)
+    password = canary()
+    world.store.put(LOGIN, password)
+    found = vantage_secrets.get_credential(str(LOGIN))
+    assert isinstance(found, vantage_secrets.Credential)
+    assert found.username == "vantage_worker"
+    assert found.password.matches(password)
+    assert vantage_secrets.get_credential("VANTAGE_API_KEY", account="somebody").username == "somebody"
 
 
 def test_other_named_fields_are_no_credential(world: World) -> None:

@@ -265,7 +265,7 @@ def test_a_process_of_the_very_name_ends_what_its_killed_predecessor_left_but_no
     assert (ended.is_known, ended.ended_by) == (False, "closed")
 
 
-def test_a_predecessor_that_may_still_live_is_not_ended(
+def test_a_predecessor_is_ended_when_it_is_overdue_and_not_before(
     open_book: Callable[..., ReceiptBook], receipts: Receipts, clock: FakeClock
 ) -> None:
     first, second = open_book(), open_book()
@@ -275,6 +275,10 @@ def test_a_predecessor_that_may_still_live_is_not_ended(
     second.hand_out(KEY, "2")
     second.flush()
     assert [version for _, version, _ in _seen(receipts.holders(KEY, now=clock()))] == ["1", "2"]
+    for _ in range(3):
+        clock.advance(HEARTBEAT)
+        second.flush()
+    assert [version for _, version, _ in _seen(receipts.holders(KEY, now=clock()))] == ["2"]
 
 
 def test_a_writers_clock_that_is_ahead_hides_nobody(

@@ -44,6 +44,10 @@ KEPT_MAX: Final = 10_000
 """How many unwritten changes are kept while the database is away; then receipts that began and ended meanwhile are
 left out of the past."""
 
+PREDECESSOR_LOOKS: Final = MISSED_HEARTBEATS + 2
+"""With how many of its first heartbeats a process ends what one of its very name left: by then that is overdue. Later
+there can be nothing, and the look goes through the whole table."""
+
 UNHEARD: Final = "env"
 """The connection that stands for values in a program's environment, where nobody is left to send heartbeats."""
 
@@ -108,6 +112,7 @@ class ReceiptBook:
         self._database: Database | None = None
         self._is_away = False
         self._has_begun = False
+        self._looks_due = PREDECESSOR_LOOKS
         # A dictionary for a set that keeps its order.
         self._changed: dict[_Receipt, None] = {}
         self._lock = threading.Lock()
@@ -261,11 +266,13 @@ class ReceiptBook:
                         rows.end(connection, receipt.row_id, *receipt.ended)
                 ids = {receipt.row_id: receipt for receipt in beating if receipt.row_id is not None}
                 lost = [ids[row_id] for row_id in rows.beat(connection, list(ids), now, expected_by)]
-                if beats:  # each row of this process was heard of just now
+                if beats and self._looks_due:  # each row of this process was heard of just now
                     rows.end_predecessors(connection, self.service, self.instance, now, but=UNHEARD)
         finally:
             # No connection is kept: a fork would share it, and a fleet would keep thousands of them open.
             self._database.close()
+        if beats:
+            self._looks_due = max(self._looks_due - 1, 0)
         for receipt, row_id in new_ids.items():
             receipt.row_id = row_id
         for receipt in lost:
