@@ -81,9 +81,16 @@ class Connection:
             BrokerRefusedError: The broker refused the call.
             TargetUnavailableError: No answer within ``SECONDS_MAX``.
         """
+        return self._wait(call(self._client), what)
+
+    def ask_all(self, what: str, call: Callable[[Any], Mapping[Any, Future[Any]]]) -> None:
+        """Wait for all that one call leads to; raises as :meth:`ask` does, at the first that fails."""
+        for future in call(self._client).values():
+            self._wait(future, what)
+
+    def _wait(self, future: Future[_T], what: str) -> _T:
         from confluent_kafka import KafkaException
 
-        future = call(self._client)
         deadline = time.monotonic() + SECONDS_MAX
         while True:
             try:

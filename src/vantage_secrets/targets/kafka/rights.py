@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 from vantage_secrets.errors import RotationError
@@ -91,8 +90,9 @@ def missing_rights(of: frozenset[Right], *, like: frozenset[Right], idle: str, c
 
 def grant(administration: Administration, username: str, rights: Iterable[Right]) -> None:
     """Add ACLs to that principal; those that it has are left as they are."""
-    for right in sorted(rights):
-        administration.connection.ask("take an ACL", partial(_create, _binding(username, right)))
+    bindings = [_binding(username, right) for right in sorted(rights)]
+    if bindings:
+        administration.connection.ask_all("take ACLs", lambda client: client.create_acls(bindings))
 
 
 def cut_off(administration: Administration, username: str) -> bool:
@@ -110,9 +110,8 @@ def let_in_again(administration: Administration, username: str, rights: frozense
     """Take back :func:`cut_off` as far as it is among the principal's ``rights``."""
     from confluent_kafka.admin import AclBindingFilter
 
-    for right in sorted(rights & CUT_OFF):
-        binding = _binding(username, right)
-        wanted = AclBindingFilter(
+    wanted = [
+        AclBindingFilter(
             binding.restype,
             binding.name,
             binding.resource_pattern_type,
@@ -121,15 +120,10 @@ def let_in_again(administration: Administration, username: str, rights: frozense
             binding.operation,
             binding.permission_type,
         )
-        administration.connection.ask("drop an ACL", partial(_delete, wanted))
-
-
-def _create(binding: Any, client: Any) -> Any:
-    return client.create_acls([binding])[binding]
-
-
-def _delete(wanted: Any, client: Any) -> Any:
-    return client.delete_acls([wanted])[wanted]
+        for binding in (_binding(username, right) for right in sorted(rights & CUT_OFF))
+    ]
+    if wanted:
+        administration.connection.ask_all("drop ACLs", lambda client: client.delete_acls(wanted))
 
 
 def _right(binding: Any) -> Right:
