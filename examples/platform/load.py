@@ -65,6 +65,7 @@ class Load:
         statuses: How often each HTTP status came back; ``0`` stands for no answer.
         late: Seconds from when each request was due to its answer, in the order of the answers.
         accepted: Ids of the events that the collector accepted.
+        seconds: From when the first request was due to when the last one was.
     """
 
     def __init__(self, what: str, port: int, run: str) -> None:
@@ -77,6 +78,7 @@ class Load:
         self.statuses: Counter[int] = Counter()
         self.late: list[float] = []
         self.accepted: list[str] = []
+        self.seconds = 0.0
 
     async def keep_rate(self, rate: float, stop: asyncio.Event) -> None:
         """Send ``rate`` requests a second until ``stop``, then wait for the answers."""
@@ -90,6 +92,7 @@ class Load:
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             number += 1
+        self.seconds = loop.time() - began
         if under_way:
             await asyncio.wait(under_way)
 
@@ -98,6 +101,7 @@ class Load:
         ordered = sorted(self.late) or [0.0]
         good = 202 if self._sends_events else 200
         return {
+            "seconds": round(self.seconds, 1),
             "sent": self.statuses.total(),
             "good": self.statuses[good],
             "failed": {str(status): count for status, count in self.statuses.items() if status != good},

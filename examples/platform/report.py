@@ -37,7 +37,6 @@ class Report:
     """A whole run.
 
     Attributes:
-        seconds: How long the load ran.
         rates: What was asked of each load, requests a second.
         loads: What ``load.py`` wrote, by load: events and queries.
         stored: The table at the end.
@@ -49,7 +48,6 @@ class Report:
         audit: What is wrong with the audit log, or empty.
     """
 
-    seconds: float
     rates: dict[str, float]
     loads: dict[str, dict[str, Any]]
     stored: Stored
@@ -68,8 +66,8 @@ class Report:
             if failed:
                 found.append(f"{failed} {name} failed: {load['failed']}")
             # A load that could not keep its rate has proven less than it says.
-            if load["good"] < 0.98 * self.rates[name] * self.seconds:
-                found.append(f"only {load['good'] / self.seconds:.0f} {name} a second, not {self.rates[name]:.0f}")
+            if load["sent"] < 0.99 * self.rates[name] * load["seconds"]:
+                found.append(f"only {load['sent'] / load['seconds']:.0f} {name} a second, not {self.rates[name]:.0f}")
         for word in ("lost", "doubled", "extra"):
             if count := getattr(self.stored, f"{word}_count"):
                 found.append(f"{count} events {word}")
@@ -106,7 +104,6 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return all figures."""
         return {
-            "seconds": round(self.seconds, 1),
             "rates": self.rates,
             "loads": self.loads,
             "stored": vars(self.stored),
@@ -131,7 +128,7 @@ class Report:
         load = self.loads[name]
         failed = sum(load["failed"].values())
         times = f"half under {load['median_ms']} ms, 99 % under {load['p99_ms']} ms, slowest {load['slowest_ms']} ms"
-        return f"{load['good']:,} answered, {failed} failed ({load['good'] / self.seconds:.0f} a second; {times})"
+        return f"{load['good']:,} answered, {failed} failed ({load['sent'] / load['seconds']:.0f} a second; {times})"
 
     def _row(self, rotation: Rotation, width: int, steps: list[str]) -> str:
         times = [rotation.until(step) for step in steps]

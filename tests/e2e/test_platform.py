@@ -341,10 +341,9 @@ def good_report(example: Any) -> dict[str, Any]:
     rotating, doors, report = example("rotating"), example("doors"), example("report")
     steps = [rotating.StepTime(str(step), 1.0) for step in example("vantage_secrets").rotation.steps.SEQUENCE]
     whole = rotating.Rotation("API_KEY", 1, steps, 2.0, doors.Answer.REFUSED, doors.Answer.OPENED)
-    load = {"sent": 100, "good": 100, "failed": {}, "median_ms": 1.0, "p99_ms": 2.0, "slowest_ms": 3.0}
+    load = {"seconds": 10.0, "sent": 100, "good": 100, "failed": {}, "median_ms": 1.0, "p99_ms": 2.0, "slowest_ms": 3.0}
     stored = report.Stored.compared(["a", "b"], ["b", "a"])
     return {
-        "seconds": 10.0,
         "rates": {"events": 10.0},
         "loads": {"events": load},
         "stored": stored,
