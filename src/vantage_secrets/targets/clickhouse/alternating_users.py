@@ -51,7 +51,10 @@ class AlternatingUsers(Strategy):
         method = Method.of(pending.password)
         for server in self._servers.places:
             there = self._there(server)
-            self._prepare(pending.username, self._model(pending, keep, there), server, there, method)
+            if pending.username != self._pair.account:
+                self._prepare(pending.username, self._model(pending, keep, there), server, there, method)
+            elif not server.accepts(pending):  # a person brings a password; one that works stays as it is
+                self._set(self._model(pending, None, there), method, server)
             for other in self._pair.users:
                 if other in there and other not in (pending.username, keep.username if keep else ""):
                     self._close(other, server)
@@ -66,7 +69,7 @@ class AlternatingUsers(Strategy):
                 continue
             had = [one.until for one in self._servers.shown(previous.username, server).methods if one.until]
             end = min([until, *had])
-            if end not in had:
+            if end not in had and server.accepts(previous):
                 self._change(alter_end(previous.username, end, on=self._servers.on), server, previous.username)
             ends.append(end)
         return max(ends, default=until)
@@ -108,13 +111,15 @@ class AlternatingUsers(Strategy):
 
     def _model(self, pending: Credential, keep: Credential | None, there: frozenset[str]) -> str:
         """Return the user whose rights the new one must have."""
-        for name in (keep.username,) if keep else (self._pair.account, pending.username, *self._pair.users):
+        account = self._pair.account
+        wanted = keep.username if keep else account
+        others: tuple[str, ...] = () if keep or pending.username == account else (pending.username, *self._pair.users)
+        for name in (wanted, *others):
             if name in there:
                 return name
-        missing = keep.username if keep else self._pair.account
         raise RotationError(
-            f"ClickHouse has no user '{missing}' whose rights '{pending.username}' could have.",
-            hint=f"Make it with its rights: CREATE USER {missing} …, then run the command again.",
+            f"ClickHouse has no user '{wanted}' whose rights '{pending.username}' could have.",
+            hint=f"Make it with its rights: CREATE USER {wanted} …, then run the command again.",
         )
 
     def _prepare(self, user: str, model: str, server: Server, there: frozenset[str], method: Method) -> None:

@@ -66,7 +66,8 @@ class Pair:
     """The two users that alternate for an account, ``ACCOUNT_a`` and ``ACCOUNT_b``.
 
     Args:
-        account: The account as the manifest names it. It may be a user too: the one before the first rotation.
+        account: The account as the manifest names it. It may be a user too, whose password came before the first
+            rotation, or out of a person's hand.
     """
 
     def __init__(self, account: str) -> None:
@@ -87,20 +88,20 @@ class Pair:
         return Credential(user, new_password()).as_value()
 
     def check(self, pending: Credential, keep: Credential | None) -> None:
-        """Check that two credentials belong to two users of this account, of which the new one alternates.
+        """Check that two credentials belong to two users of this account.
 
         Raises:
             RotationError: They do not.
         """
-        if pending.username not in self.users or (keep is not None and keep.username not in self.everyone):
-            strangers = {pending.username, keep.username if keep else pending.username} - {*self.everyone}
-            raise RotationError(
-                f"The value is for user '{(sorted(strangers) or [pending.username])[0]}', and this account alternates "
-                f"between {' and '.join(self.users)}.",
-                hint="Correct the account or the strategy in the manifest, or set a value with that username.",
-            )
+        for one in (pending, keep):
+            if one is not None and one.username not in self.everyone:
+                raise RotationError(
+                    f"The value is for user '{one.username}', and this account is '{self.account}', in turn "
+                    f"{' and '.join(self.users)}.",
+                    hint="Correct the account or the strategy in the manifest, or set a value with that username.",
+                )
         if keep is not None and keep.username == pending.username:
             raise RotationError(
-                f"The pending and the current value are both for user '{pending.username}'.",
-                hint="Give the pending one up with --abandon; the next rotation takes the other user.",
+                f"The pending and the current value are both for user '{pending.username}', which has one password.",
+                hint="Give the pending one up with --abandon; rotate makes one for the other user.",
             )

@@ -45,6 +45,8 @@ class TwoCredentials(Strategy):
         self._check(pending, keep)
         for server in self._servers.places:
             shown = self._methods(server)
+            if keep is None and len(shown) == 1 and server.accepts(pending):
+                continue  # what a person brings works already, with the end that it has
             methods = [Method.of(pending.password)]
             # SECURITY: what the server does not accept now is not brought back to life.
             if keep is not None and server.accepts(keep):

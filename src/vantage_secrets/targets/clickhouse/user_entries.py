@@ -55,18 +55,27 @@ class UserEntries:
     def write(self, user: str, *, model: str, digest: str) -> None:
         """Have an entry for ``user`` with the rights of ``model`` and the password that has that SHA-256.
 
+        It replaces what another file may say of that user.
+
         Raises:
-            RotationError: Somebody else's file has that user, or the rights cannot be read.
+            RotationError: The rights cannot be read.
+        """
+        entry = Xml.Element(user, {"replace": "replace"})
+        entry.extend(deepcopy(list(self._rights(model))))
+        Xml.SubElement(entry, "password_sha256_hex").text = digest
+        self._put(user, entry)
+
+    def require_ours(self, user: str) -> None:
+        """Check that nobody else's file has ``user``.
+
+        Raises:
+            RotationError: One has.
         """
         if [place for place in self._places(user) if place != self.file_of(user)]:
             raise RotationError(
                 f"User '{user}' stands in a file that is not ours: {self._places(user)[0]}.",
                 hint="Take it out there: the two users that alternate have files of their own.",
             )
-        entry = Xml.Element(user, {"replace": "replace"})
-        entry.extend(deepcopy(list(self._rights(model))))
-        Xml.SubElement(entry, "password_sha256_hex").text = digest
-        self._put(user, entry)
 
     def remove(self, user: str) -> None:
         """Have no ``user`` in force."""

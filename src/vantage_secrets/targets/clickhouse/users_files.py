@@ -46,8 +46,12 @@ class UsersFiles(Strategy):
         """Write the file of ``pending``'s user, with the rights of ``keep``'s."""
         self._pair.check(pending, keep)
         self._require_equal(keep.username if keep else None)
-        model = keep.username if keep else self._model(pending)
-        self._entries.write(pending.username, model=model, digest=_digest(pending.password))
+        if pending.username != self._pair.account:
+            model = keep.username if keep else self._model(pending)
+            self._entries.require_ours(pending.username)
+            self._entries.write(pending.username, model=model, digest=_digest(pending.password))
+        elif not all(server.accepts(pending) for server in self._servers.all):  # a person brings a password
+            self._entries.write(pending.username, model=pending.username, digest=_digest(pending.password))
         for other in self._pair.users:
             if other not in (pending.username, keep.username if keep else ""):
                 self._entries.remove(other)
