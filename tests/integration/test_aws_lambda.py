@@ -19,12 +19,10 @@ from vantage_secrets.bootstrap import Workspace, open_workspace
 from vantage_secrets.drivers.aws_lambda import do_step, end_overlaps, finish_overlaps, handler
 from vantage_secrets.errors import (
     CredentialRefusedError,
-    InvalidInputError,
     RotationError,
     SecretNotFoundError,
     TargetUnavailableError,
     UnknownSecretError,
-    UnsupportedOperationError,
     VersionNotFoundError,
 )
 from vantage_secrets.rotation.steps import Situation
@@ -287,29 +285,6 @@ def test_a_value_that_another_program_wrote_is_rotated_too(
     for step in STEPS:
         do_step(workspace, {**event, "Step": step})
     assert workspace.store.read(NAME).version.id == event["ClientRequestToken"]
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        {},
-        {"SecretId": "a", "ClientRequestToken": "b"},
-        {"SecretId": "a", "ClientRequestToken": "b", "Step": "deleteSecret"},
-        {"SecretId": "a", "Step": "createSecret"},
-        {"SecretId": "a", "ClientRequestToken": 1, "Step": "createSecret"},
-    ],
-)
-def test_an_event_of_another_form_is_refused(manifest: Path, event: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInputError, match="not one of AWS's rotation"):
-        handler(event, None)
-
-
-def test_another_vendors_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vantage_secrets.bootstrap import initialise
-
-    monkeypatch.setenv("VANTAGE_SECRETS_MANIFEST", str(initialise(tmp_path, environment="test").path))
-    with pytest.raises(UnsupportedOperationError, match="the manifest's is embedded:"):
-        handler({"SecretId": "a", "ClientRequestToken": "b", "Step": "createSecret"}, None)
 
 
 def test_every_step_is_in_the_audit_log_under_the_versions_id(

@@ -64,13 +64,14 @@ def finish_overlaps(event: object, context: object) -> dict[str, list[str]]:  # 
 def do_step(workspace: Workspace, event: Mapping[str, Any]) -> None:
     """Do one step in an open workspace; arguments and errors are those of :func:`handler`."""
     secret_id, token, step = (event.get(key) for key in ("SecretId", "ClientRequestToken", "Step"))
-    if not (isinstance(secret_id, str) and isinstance(token, str) and step in _STEPS):
+    do = _STEPS.get(step) if isinstance(step, str) else None
+    if do is None or not isinstance(secret_id, str) or not isinstance(token, str):
         raise InvalidInputError(
             "The event is not one of AWS's rotation.",
             hint=f"It has SecretId, ClientRequestToken, and as Step one of: {', '.join(_STEPS)}.",
         )
     rotation = _aws_store(workspace).rotation_by_aws(secret_id, token, str(event.get("RotationToken") or ""))
-    _STEPS[str(step)](_Invocation(workspace, rotation, token))
+    do(_Invocation(workspace, rotation, token))
     _log.info("%s of '%s': done", step, rotation.name)
 
 
