@@ -5,10 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from vantage_secrets.database import Database
 from vantage_secrets.errors import DatabaseError
@@ -315,15 +321,25 @@ def test_a_process_is_dismissed_with_its_connections_and_no_other_is(
 
 
 class Switch:
-    """Opens the database, unless it is away."""
+    """A database that is opened, and does what it is asked, unless it is away."""
 
     def __init__(self, database: Database) -> None:
         self.database, self.away = database, True
 
-    def __call__(self) -> Database:
+    def __call__(self) -> Any:
+        self._answer()
+        return self
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        self._answer()
+        return self.database.transaction()
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _answer(self) -> None:
         if self.away:
             raise DatabaseError("The control database failed: OperationalError.")
-        return self.database
 
 
 def test_while_the_database_is_away_everything_is_kept_counted_and_logged_once_and_written_afterwards(
@@ -379,6 +395,46 @@ def test_an_endless_outage_costs_only_the_past_of_what_came_and_went_in_it(
     held.flush()
     assert len(receipts.holders(KEY, now=clock())) == 5
     switch.database.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["hand out", "let go", "write", "write in an outage"]),
+            st.sampled_from(["", "tcp-1", "tcp-2"]),
+            st.sampled_from(["1", "2", "3"]),
+        ),
+        max_size=25,
+    )
+)
+def test_the_past_is_what_was_handed_out_whenever_it_was_written(
+    database: Database, receipts: Receipts, steps: list[tuple[str, str, str]]
+) -> None:
+    clock, secret, switch = FakeClock(), SecretName(f"vantage/{uuid4().hex}"), Switch(database)
+    held = ReceiptBook(switch, service="worker", instance=lambda: "host/worker/7", clock=clock, background=False)
+    held.instance = "host/worker/7"
+    expected: dict[str, str] = {}
+    history = []
+    for step, connection, version in steps:
+        switch.away = step == "write in an outage"
+        if step == "hand out":
+            held.hand_out(secret, version, connection)
+            expected[connection] = version
+        elif step == "let go":
+            held.let_go(secret, connection)
+            expected.pop(connection, None)
+        else:
+            is_idle = not held._changed and not held._open
+            assert held.flush() is (is_idle or not switch.away)
+        history.append((clock(), dict(expected)))
+        clock.advance(SECOND)
+    switch.away = False
+    assert held.flush()
+    for at, then in [*history, (None, expected)]:
+        found = receipts.holders(secret, at=at, now=clock())
+        assert {holder.instance.partition("#")[2]: holder.version_id for holder in found} == then
+        assert len(found) == len(then)
 
 
 # Names
