@@ -109,6 +109,20 @@ def test_the_users_have_the_accounts_rights_and_users_xml_stays_as_it_is(
     ]
 
 
+def test_a_password_that_a_person_brings_is_left_as_it_is_or_takes_the_place_of_users_xml(
+    clickhouse: ClickHouseServer, target: ClickHouseTarget, account: str, current: SecretReading
+) -> None:
+    target.install(current, keep=None)
+    assert not list(clickhouse.users_folder.iterdir())
+    brought = reading(SecretValue(canary("brought")), "brought")
+    target.install(brought, keep=None)
+    target.verify(brought)
+    target.verify_refused(current)
+    newest = rotate(target, brought)
+    target.verify_refused(current)
+    assert login_of(newest, account)[0] == f"{account}_a"
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
 def test_a_file_is_as_readable_as_users_xml(
     clickhouse: ClickHouseServer, target: ClickHouseTarget, account: str, current: SecretReading, mode: int

@@ -325,6 +325,61 @@ def test_named_fields_stay_named_where_one_user_has_two_passwords(front: ClickHo
     target.verify(named)
 
 
+# what a person brings
+
+
+@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+def test_a_password_that_works_already_is_left_as_it_is(front: ClickHouseFront, version: str) -> None:
+    front.switch(version=version)
+    brought = make_account(front)
+    front.query(f"ALTER USER {ACCOUNT} VALID UNTIL '2099-01-01 00:00:00 UTC'")
+    front.forget_seen()
+    target = open_target(front, ACCOUNT)
+    target.install(brought, keep=None)
+    target.verify(brought)
+    assert not [text for text in front.seen if "ALTER" in text]
+    assert "VALID UNTIL '2099-01-01 00:00:00'" in front.query(f"SHOW CREATE USER {ACCOUNT}")
+
+
+@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+def test_a_password_that_is_new_is_installed_and_can_be_rotated(front: ClickHouseFront, version: str) -> None:
+    front.switch(version=version)
+    unknown = make_account(front)
+    brought = reading(SecretValue(canary("brought")), "brought")
+    target = open_target(front, ACCOUNT)
+    target.install(brought, keep=None)
+    target.verify(brought)
+    target.verify_refused(unknown)
+    pending = next_of(target, brought)
+    target.install(pending, keep=brought)
+    target.verify(pending)
+    target.verify(brought)
+
+
+def test_a_password_for_the_user_in_use_is_refused_where_two_alternate(front: ClickHouseFront) -> None:
+    front.switch(version=_OLD)
+    current = make_account(front)
+    brought = reading(SecretValue(canary("brought")), "brought")
+    with pytest.raises(RotationError, match="which has one password") as refused:
+        open_target(front, ACCOUNT).install(brought, keep=current)
+    assert "--abandon" in refused.value.hint
+
+
+def test_a_strategy_can_be_changed_between_two_rotations(front: ClickHouseFront) -> None:
+    current = make_account(front)
+    for strategy in ("two-credentials", "alternating-users", "auto"):
+        target = open_target(front, ACCOUNT, strategy=strategy)
+        pending = next_of(target, current)
+        target.install(pending, keep=current)
+        target.verify(current)
+        target.verify(pending)
+        target.limit(current, until=utc_now() + timedelta(hours=1))
+        target.revoke(current, keep=pending)
+        target.verify_refused(current)
+        current = pending
+    assert current.value.field("username") == f"{ACCOUNT}_b"
+
+
 # what must not come back, and what must not end
 
 
@@ -381,6 +436,18 @@ def test_a_late_install_of_the_users_name_gives_way_to_the_version_that_stays(fr
     target.verify_refused(loser)
     assert target.limit(loser, until=utc_now()) <= utc_now()
     target.verify(winner)
+
+
+def test_a_limit_is_for_the_password_and_not_for_whoever_has_its_user_now(front: ClickHouseFront) -> None:
+    front.switch(version=_OLD)
+    first = make_account(front)
+    target = open_target(front, ACCOUNT)
+    older, newer = next_of(target, first), next_of(target, first)
+    target.install(older, keep=first)
+    target.install(newer, keep=first)
+    until = utc_now().replace(microsecond=0)
+    assert open_target(front, ACCOUNT).limit(older, until=until) == until
+    target.verify(newer)
 
 
 # several servers
