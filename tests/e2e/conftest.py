@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.canary import canary, leaks_below, planted
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, put
 from vantage_secrets.bootstrap import initialise, open_workspace
-from vantage_secrets.clock import utc_now
 from vantage_secrets.manifest import FILE_NAME
 from vantage_secrets.secret import SecretName, SecretValue
-from vantage_secrets.stores.embedded import open_embedded
-from vantage_secrets.testing import FakeClock
 
 STATES = {
     "VANTAGE_API_KEY": "overlap",
@@ -69,24 +65,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     initialise(folder, environment="test")
     with (folder / FILE_NAME).open("a") as file:
         file.write(_MORE)
-    _put(folder, "vantage/worker-clickhouse-password", days_ago=100)
-    _put(folder, "vantage/api-clickhouse-password", days_ago=89)
-    _put(folder, "vantage/query-api-key", days_ago=1)
-    _put(folder, "mail-token", days_ago=1)
+    put(folder, "vantage/worker-clickhouse-password", days_ago=100)
+    put(folder, "vantage/api-clickhouse-password", days_ago=89)
+    put(folder, "vantage/query-api-key", days_ago=1)
+    put(folder, "mail-token", days_ago=1)
     workspace = open_workspace(folder / FILE_NAME)
-    rotator = workspace.rotator(workspace.manifest.find("VANTAGE_API_KEY"))
     for _ in range(2):
-        rotator.rotate(SecretName("vantage/api-key"), grace=timedelta(hours=24))
+        workspace.reconcile(workspace.manifest.find("VANTAGE_API_KEY"), begin=True)
     workspace.store.stage(SecretName("vantage/query-api-key"), SecretValue(canary()), "pending")
     workspace.close()
     yield Desk(folder)
     assert not leaks_below(folder, planted())
-
-
-def _put(folder: Path, name: str, *, days_ago: int) -> None:
-    clock = FakeClock(utc_now() - timedelta(days=days_ago))
-    options = {"key_file": str(folder / ".vantage-secrets/key")}
-    url = f"embedded://{folder}/.vantage-secrets/secrets.db"
-    with open_embedded(url, environment="test", options=options, clock=clock) as store:
-        version = store.stage(SecretName(name), SecretValue(canary()), "put")
-        store.promote(SecretName(name), version.id, expect_current=None)

@@ -15,13 +15,17 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.canary import canary, leaks_in, planted
 from vantage_secrets.bootstrap import open_workspace
+from vantage_secrets.clock import utc_now
 from vantage_secrets.manifest import FILE_NAME
-from vantage_secrets.secret import SecretValue
+from vantage_secrets.secret import SecretName, SecretValue
+from vantage_secrets.stores.embedded import open_embedded
+from vantage_secrets.testing import FakeClock
 
 SCRIPT = Path(sys.executable).with_name("vantage-secrets")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -137,6 +141,16 @@ class Desk:
 
     def last_command(self) -> dict[str, Any]:
         return [event for event in self.events() if event["action"] == "cli:command:run"][-1]
+
+
+def put(folder: Path, name: str, *, days_ago: int) -> None:
+    """Write a value and make it current, so many days ago by the store's clock."""
+    clock = FakeClock(utc_now() - timedelta(days=days_ago))
+    options = {"key_file": str(folder / ".vantage-secrets/key")}
+    url = f"embedded://{folder}/.vantage-secrets/secrets.db"
+    with open_embedded(url, environment="test", options=options, clock=clock) as store:
+        version = store.stage(SecretName(name), SecretValue(canary()), "put")
+        store.promote(SecretName(name), version.id, expect_current=None)
 
 
 def wait_until(holds: Any, what: str) -> None:

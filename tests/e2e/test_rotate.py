@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, put
 
 KEY = "VANTAGE_API_KEY"
 BEGIN = ["create", "install", "verify", "promote"]
+BROKEN = """
+[targets.command]
+command = ["/bin/false"]
+
+[secrets.DOOR]
+name = "door"
+kind = "command"
+purpose = "A door whose program fails."
+owner = "tests"
+"""
 END = ["converge", "revoke", "verify-refused", "retire"]
 
 
@@ -30,7 +41,8 @@ def test_a_rotation_shows_its_steps_and_when_the_overlap_ends(desk: Desk) -> Non
 def test_a_rotation_as_json_has_stable_keys(desk: Desk) -> None:
     desk.hold(KEY)
     record = desk.ok("rotate", KEY, "--grace", "1h", "--json").json
-    assert set(record) == {"name", "steps", "pending", "current", "previous", "waits_until"}
+    assert set(record) == {"name", "steps", "pending", "current", "previous", "waits_until", "overlap", "reason"}
+    assert (record["overlap"], record["reason"]) == ("open", "no receipt of collector")
     assert record["steps"] == BEGIN
     assert (record["pending"], record["current"], record["previous"]) == (None, "2", "1")
     left = datetime.fromisoformat(record["waits_until"]) - datetime.now(UTC)
@@ -49,11 +61,12 @@ def test_an_emergency_and_finish_end_the_overlap_at_once(desk: Desk) -> None:
     assert "Nothing is under way." in desk.ok("rotate", KEY, "--finish").out
 
 
-def test_wait_stays_until_the_old_one_is_dead(desk: Desk) -> None:
+def test_watch_shows_each_step_with_its_time_and_stays_until_the_old_one_is_dead(desk: Desk) -> None:
     desk.hold(KEY)
-    done = desk.ok("rotate", KEY, "--grace", "1s", "--wait")
-    assert _steps(done.out) == BEGIN + END
-    assert "waiting" in done.err
+    done = desk.ok("rotate", KEY, "--grace", "1s", "--watch")
+    shown = re.findall(r"^  (\d\d:\d\d:\d\d)  (\S+) ", done.out, re.MULTILINE)
+    assert [step for _at, step in shown] == BEGIN + END
+    assert "waiting: no receipt of collector." in done.err
     assert "version 2 is the only one that works" in done.out
 
 
@@ -69,7 +82,7 @@ def test_a_kind_without_a_target_names_what_to_do_by_hand(desk: Desk) -> None:
     done = desk.run("rotate", "KAFKA_SASL_PASSWORD")
     assert (done.code, done.out) == (3, "")
     assert "is of kind 'kafka-password', and nothing here can change it at its target" in done.err
-    assert "hint: Change it at its target by hand, then: vantage-secrets set KAFKA_SASL_PASSWORD\n" in done.err
+    assert "hint: Write [targets.kafka] into the manifest. Or change it at its target by hand, then:" in done.err
 
 
 @pytest.mark.parametrize("grace", ["soon", ""])
@@ -92,3 +105,72 @@ def test_a_rotation_goes_on_when_nobody_reads_its_steps(desk: Desk) -> None:
     _, err = process.communicate()
     assert (process.returncode, err) == (0, b"")
     assert desk.ok("history", KEY, "--json").json[0]["stage"] == "current"
+
+
+def test_all_rotates_every_secret_that_has_a_target_and_names_what_is_missing(desk: Desk) -> None:
+    desk.hold(KEY)
+    done = desk.ok("rotate", "--all", "--grace", "0s")
+    assert done.out.splitlines()[0] == KEY
+    assert _steps(done.out) == BEGIN + END
+    assert "API_KEY is missing. Next: vantage-secrets set API_KEY" in done.err
+    assert "KAFKA" not in done.out + done.err, "it has no target"
+    desk.hold("API_KEY")
+    found = desk.ok("rotate", "--all", "--watch", "--grace", "1s", "--json").json
+    assert [record["name"] for record in found] == ["vantage/api-key", "vantage/query-api-key"]
+    assert all((record["steps"], record["error"]) == (BEGIN + END, None) for record in found)
+
+
+def test_one_that_fails_ends_no_other_and_the_command_says_so(desk: Desk) -> None:
+    desk.hold(KEY)
+    desk.hold("API_KEY")
+    with (desk.folder / "vantage-secrets.toml").open("a") as manifest:
+        manifest.write(BROKEN)
+    put(desk.folder, "door", days_ago=1)
+    done = desk.run("rotate", "--all", "--grace", "0s")
+    assert done.code == 3
+    assert "DOOR failed: " in done.err
+    assert _steps(done.out) == BEGIN + END + BEGIN + END
+    record = desk.run("rotate", "--all", "--json").json[-1]
+    assert record["name"] == "door"
+    assert "false" in record["error"]
+
+
+def test_due_does_what_the_schedule_says(desk: Desk) -> None:
+    assert desk.ok("rotate", "--due").out == "Nothing is to be done.\n"
+    put(desk.folder, "vantage/api-key", days_ago=89)
+    put(desk.folder, "vantage/query-api-key", days_ago=1)
+    desk.ok("schedule")  # the store is asked, as it is a quarter of an hour later by itself
+    [record] = desk.ok("rotate", "--due", "--json").json
+    assert (record["name"], record["steps"], record["error"]) == ("vantage/api-key", BEGIN, None)
+    assert desk.ok("rotate", "--due", "--json").json == []
+
+
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(desk: Desk) -> None:
+    desk.hold(KEY)
+    before = desk.ok("history", KEY, "--json").json
+    done = desk.ok("rotate", KEY, "--dry-run", "--grace", "12h")
+    assert "VANTAGE_API_KEY: A rotation would begin, by two-credentials.\n" in done.out
+    assert "  both work  for 12h at the most, less once these have moved: collector\n" in done.out
+    [record] = desk.ok("rotate", "--all", "--dry-run", "--json").json
+    assert (record["would"], record["steps"], record["both_work_seconds"]) == ("begin", BEGIN + END, 86_400)
+    assert (record["strategy"], record["warnings"]) == ("two-credentials", [])
+    assert desk.ok("rotate", "--due", "--dry-run").out == "Nothing is to be done.\n"
+    assert "never: the old one is refused at once" in desk.ok("rotate", KEY, "--dry-run", "--grace", "0s").out
+    assert desk.ok("history", KEY, "--json").json == before
+    desk.ok("rotate", KEY)
+    assert desk.ok("rotate", KEY, "--dry-run", "--json").json[0]["would"] == "go on"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("rotate",), "Name one secret, or --due, or --all."),
+        (("rotate", KEY, "--all"), "Name one secret, or --due, or --all."),
+        (("rotate", "--due", "--grace", "1h"), "With --due the manifest says it all."),
+        (("rotate", KEY, "--dry-run", "--watch"), "--dry-run does nothing that could be finished or watched."),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_mistake(shown: Desk, words: tuple[str, ...], what: str) -> None:
+    done = shown.run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert f"error[invalid_input]: {what}" in done.err
