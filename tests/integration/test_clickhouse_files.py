@@ -13,6 +13,7 @@ import pytest
 from clickhouse_driver.errors import ServerException
 
 from tests.canary import canary, leaks_below, leaks_in
+from tests.servers.certificate import Certificate
 from tests.servers.clickhouse import RIGHTS, ClickHouseServer, running_clickhouse
 from tests.servers.clickhouse_fixtures import (  # noqa: F401  # Fixtures.
     CLICKHOUSE_GROUP,
@@ -21,7 +22,12 @@ from tests.servers.clickhouse_fixtures import (  # noqa: F401  # Fixtures.
     open_target,
 )
 from tests.targets import reading
-from vantage_secrets.errors import CredentialAcceptedError, CredentialRefusedError, RotationError
+from vantage_secrets.errors import (
+    CredentialAcceptedError,
+    CredentialRefusedError,
+    RotationError,
+    TargetUnavailableError,
+)
 from vantage_secrets.secret import SecretReading, SecretValue
 from vantage_secrets.targets.clickhouse import ClickHouseTarget, servers, user_entries
 from vantage_secrets.targets.contract import Overlap
@@ -274,6 +280,24 @@ def test_a_replica_with_a_folder_of_its_own_is_found_out(
         target.install(pending, keep=current)
         target.verify(pending)
         target.verify(current)
+
+
+def test_only_a_certificate_that_is_trusted_is_given_a_password(
+    tmp_path_factory: pytest.TempPathFactory, account: str
+) -> None:
+    password = canary("first")
+    certificate, another = (Certificate.make(tmp_path_factory.mktemp(name)) for name in ("server", "another"))
+    with running_clickhouse(
+        tmp_path_factory.mktemp("clickhouse-tls"), users={account: password}, certificate=certificate
+    ) as server:
+        url = f"https://localhost:{server.https_port}"
+        trusting = open_files(server, account, url=url, ca_file=certificate.ca_file)
+        current = reading(SecretValue(password), "imported")
+        rotate(trusting, current)
+        for ca_file in (another.ca_file, None):
+            with pytest.raises(TargetUnavailableError, match="certificate cannot be verified"):
+                open_files(server, account, url=url, ca_file=ca_file).verify_refused(current)
+    assert not leaks_below(server.folder, (password,))
 
 
 class _DiedError(Exception):

@@ -21,6 +21,8 @@ from typing import Any
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
+from tests.servers.certificate import Certificate
+
 ADMIN = "admin"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
@@ -31,7 +33,7 @@ _CONFIG = """\
     <listen_host>127.0.0.1</listen_host>
     <http_port>{http_port}</http_port>
     <tcp_port>{tcp_port}</tcp_port>
-    <path>{folder}/data/</path>
+{tls}    <path>{folder}/data/</path>
     <tmp_path>{folder}/tmp/</tmp_path>
     <format_schema_path>{folder}/schemas/</format_schema_path>
     <user_files_path>{folder}/files/</user_files_path>
@@ -44,6 +46,15 @@ _CONFIG = """\
         <flush_interval_milliseconds>200</flush_interval_milliseconds>
     </query_log>
 </yandex>
+"""
+
+_TLS = """\
+    <https_port>{port}</https_port>
+    <openSSL><server>
+        <certificateFile>{certificate.ca_file}</certificateFile>
+        <privateKeyFile>{certificate.key_file}</privateKeyFile>
+        <verificationMode>none</verificationMode>
+    </server></openSSL>
 """
 
 _USERS = """\
@@ -69,9 +80,11 @@ class ClickHouseServer:
         folder: Where its settings, state and logs lie; empty.
         users: Password by name, for users of ``users.xml``, beside the administrator.
         rights: Elements that a user has instead of ``RIGHTS``, by name.
+        certificate: What it shows where it speaks HTTPS, or ``None`` where it does not.
 
     Attributes:
         http_port: Where it speaks HTTP, on loopback.
+        https_port: Where it speaks HTTPS, on loopback, if it does.
         tcp_port: Where it speaks its native protocol, on loopback.
         users_file: Its ``users.xml``; passwords stand there as SHA-256 alone.
         users_folder: Its ``users.d``; empty.
@@ -79,16 +92,24 @@ class ClickHouseServer:
         admin_password: The administrator's password.
     """
 
-    def __init__(self, folder: Path, *, users: Mapping[str, str], rights: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: Mapping[str, str],
+        rights: Mapping[str, str],
+        certificate: Certificate | None = None,
+    ) -> None:
         """Write the settings; nothing runs yet."""
         self.folder = folder
         self.users_file = folder / "users.xml"
         self.users_folder = folder / "users.d"
         self.admin, self.admin_password = ADMIN, f"clickhouse-admin-{secrets.token_hex(12)}"
-        self.http_port, self.tcp_port = free_ports(2)
+        self.http_port, self.https_port, self.tcp_port = free_ports(3)
         for name in ("users.d", "data", "tmp", "schemas", "files"):
             (folder / name).mkdir()
-        ports = {"http_port": self.http_port, "tcp_port": self.tcp_port}
+        tls = _TLS.format(port=self.https_port, certificate=certificate) if certificate else ""
+        ports = {"http_port": self.http_port, "tcp_port": self.tcp_port, "tls": tls}
         (folder / "config.xml").write_text(_CONFIG.format(folder=folder, **ports))
         self._write_users(users, rights)
         self._process: subprocess.Popen[bytes] | None = None
@@ -207,7 +228,11 @@ class ClickHouseServer:
 
 @contextmanager
 def running_clickhouse(
-    folder: Path, *, users: Mapping[str, str] | None = None, rights: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    users: Mapping[str, str] | None = None,
+    rights: Mapping[str, str] | None = None,
+    certificate: Certificate | None = None,
 ) -> Iterator[ClickHouseServer]:
     """Run ClickHouse until the block ends.
 
@@ -215,8 +240,9 @@ def running_clickhouse(
         folder: An empty folder for its state.
         users: Password by name, for users of ``users.xml``, beside the administrator.
         rights: Elements that a user has instead of ``RIGHTS``, by name.
+        certificate: What it shows where it speaks HTTPS, or ``None`` where it does not.
     """
-    server = ClickHouseServer(folder, users=users or {}, rights=rights or {})
+    server = ClickHouseServer(folder, users=users or {}, rights=rights or {}, certificate=certificate)
     try:
         server.start()
         yield server

@@ -97,8 +97,7 @@ class Server:
             response = connection.getresponse()
             body = response.read(_BODY_BYTES_MAX)
         except (OSError, HTTPException) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
-            raise TargetUnavailableError(f"ClickHouse at {self.name} did not answer: {reason}.") from None
+            raise TargetUnavailableError(f"ClickHouse at {self.name} {_reason(exc)}.") from None
         finally:
             connection.close()
         code = _code_of(response, body)
@@ -161,6 +160,13 @@ class Server:
 
     def _path(self, settings: Mapping[str, str]) -> str:
         return (self._parts.path or "/") + (f"?{urlencode(settings)}" if settings else "")
+
+
+def _reason(exc: OSError | HTTPException) -> str:
+    """Return in words why there was no answer."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"was not spoken to: its certificate cannot be verified ({exc.verify_message})"
+    return f"did not answer: {(isinstance(exc, OSError) and exc.strerror) or type(exc).__name__}"
 
 
 def _headers(login: Credential) -> dict[str, str]:
