@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from vantage_secrets.bootstrap import Workspace
 from vantage_secrets.drivers.queue_place import QueuePlace
 from vantage_secrets.drivers.scheduler import tell_people, ticker_of, words_of
-from vantage_secrets.errors import DatabaseError, VantageSecretsError
+from vantage_secrets.errors import DatabaseError
 from vantage_secrets.rotation.pauses import ALL, Pauses
 from vantage_secrets.rotation.tick import BRAKE, Done, TickReport, Work
 
@@ -198,18 +198,19 @@ class Fleet:
     def _reconcile(self, secret: str, begin: bool, version_id: str | None) -> None:
         try:
             with self._workspaces.lent() as workspace:
-                done = do_work(workspace, Work(workspace.manifest.find(secret), begin, version_id))
-        except VantageSecretsError as error:  # there is no such secret any more, or no workspace to be had
-            self._tell(f"{secret}: failed: {error.message}")
+                work = Work(workspace.manifest.find(secret), begin, version_id)
+                done = do_work(workspace, work, tell=self._tell)
+        except Exception as error:  # such as a secret that the manifest no longer has
+            self._tell(f"{secret}: failed: {words_of(error)}")
         else:
             self._tell(f"{secret}: {_words(done)}")
 
     def _find_work(self) -> list[Work]:
         try:
             with self._workspaces.lent() as workspace:
-                return find_work(workspace)
-        except VantageSecretsError as error:
-            self._tell(f"What is to be done could not be found out: {error.message}")
+                return find_work(workspace, tell=self._tell)
+        except Exception as error:
+            self._tell(f"What is to be done could not be found out: {words_of(error)}")
             return []
 
 
@@ -251,7 +252,7 @@ class Workspaces:
                 self._idle.pop()[1].close()
 
 
-def find_work(workspace: Workspace) -> list[Work]:
+def find_work(workspace: Workspace, *, tell: Teller) -> list[Work]:
     """Return what is to be done now, and tell people what they should know.
 
     Raises:
@@ -262,11 +263,13 @@ def find_work(workspace: Workspace) -> list[Work]:
     plans = ticker.plans()
     found = ticker.work(plans)
     brake = Pauses(workspace.database).all().get(ALL)
-    tell_people(workspace, TickReport(at, plans, (), brake if brake and brake.actor == BRAKE else None))
+    report = TickReport(at, plans, (), brake if brake and brake.actor == BRAKE else None)
+    for sentence in tell_people(workspace, report):
+        tell(sentence)
     return found
 
 
-def do_work(workspace: Workspace, work: Work) -> Done:
+def do_work(workspace: Workspace, work: Work, *, tell: Teller) -> Done:
     """Do it, and return what came of it; a failure is counted, told to people, and puts on the brake if need be.
 
     Raises:
@@ -284,7 +287,8 @@ def do_work(workspace: Workspace, work: Work) -> Done:
         ticker.work(plans)  # with the brake on, what is in the queue begins nothing
         workspace.close()  # whatever was wrong with a connection of its own is not wrong with the next one
     own = [plan for plan in plans if plan.spec.key == work.spec.key]
-    tell_people(workspace, TickReport(workspace.clock(), own, (done,)))
+    for sentence in tell_people(workspace, TickReport(workspace.clock(), own, (done,))):
+        tell(sentence)
     return done
 
 
