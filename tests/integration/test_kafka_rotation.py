@@ -359,7 +359,7 @@ def test_the_probe_tells_of_missing_reauthentication_and_of_delegation_tokens(
     assert plain.summary == "1 broker(s), ACLs checked; worker-a and worker-b take turns"
     assert len(plain.warnings) == 1
     assert "'connections.max.reauth.ms' is off on broker 1" in plain.warnings[0]
-    assert "clients must reconnect" in plain.warnings[0]
+    assert "Those of a revoked one are refused by ACLs; clients must reconnect" in plain.warnings[0]
     guarded = open_kafka(guarded_kafka, "worker").probe()
     assert len(guarded.warnings) == 1
     assert "delegation tokens" in guarded.warnings[0]

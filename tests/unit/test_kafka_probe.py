@@ -75,7 +75,8 @@ def test_each_warning_names_the_brokers_that_it_is_about() -> None:
     one_mechanism = {**off, "sasl.enabled.mechanisms": Setting("SCRAM-SHA-512", is_set=True)}
     tokens = {**ON, "delegation.token.secret.key": Setting("", is_set=True)}
     reauth, mechanism, token = probe(off, one_mechanism, tokens).warnings
-    assert "is off on broker 1, 2: a revoked login's open connections go on working" in reauth
+    assert "is off on broker 1, 2: open connections keep their login" in reauth
+    assert "Those of a revoked one go on working until they are closed" in reauth
     assert mechanism == "Broker 2 takes no logins by SCRAM-SHA-256 ('sasl.enabled.mechanisms')."
     assert token.startswith("Broker 3 issues delegation tokens")
 

@@ -40,12 +40,11 @@ def _about_reauthentication(
     never = [number for number, names in settings.items() if not _reauthenticates(names)]
     if not never:
         return
-    end = (
-        "a revoked login's open connections are refused by ACLs, and stay open"
-        if has_authorizer and alternates
-        else "a revoked login's open connections go on working until they are closed"
+    fate = "are refused by ACLs" if has_authorizer and alternates else "go on working until they are closed"
+    yield (
+        f"'{_REAUTH}' is off on broker {_numbers(never)}: open connections keep their login. "
+        f"Those of a revoked one {fate}; clients must reconnect to follow."
     )
-    yield f"'{_REAUTH}' is off on broker {_numbers(never)}: {end}, and clients must reconnect to change their login."
 
 
 def _reauthenticates(names: dict[str, Setting]) -> bool:
