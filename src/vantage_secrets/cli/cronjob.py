@@ -12,7 +12,7 @@ from vantage_secrets.cli.session import JsonOption, session
 
 def cronjob(
     context: typer.Context,
-    image: Annotated[str, typer.Option(metavar="IMAGE", help="Image with vantage-secrets on its path.")],
+    image: Annotated[str, typer.Option(metavar="IMAGE", help="Image with this program on its path.")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Where the objects go.")] = "default",
     name: Annotated[str, typer.Option(help="What the objects are called.")] = "vantage-secrets",
     schedule: Annotated[str, typer.Option(help="How often to look what is due, as cron writes it.")] = "*/15 * * * *",

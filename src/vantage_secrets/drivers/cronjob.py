@@ -32,7 +32,7 @@ class CronJobSettings(NamedTuple):
     """What the manifest does not say.
 
     Attributes:
-        image: Image with ``vantage-secrets`` on its path.
+        image: Image with this program on its path.
         name: What the objects are called.
         namespace: Where they go.
         schedule: How often to look what is due, as cron writes it.
