@@ -16,7 +16,20 @@ from pathlib import Path
 
 from benchmarks.table import BenchRow
 
-GROUPS = ("client", "cli", "audit", "embedded", "vault", "aws", "kubernetes", "azure", "gcp", "rotation", "workers")
+GROUPS = (
+    "client",
+    "cli",
+    "audit",
+    "embedded",
+    "vault",
+    "aws",
+    "kubernetes",
+    "azure",
+    "gcp",
+    "rotation",
+    "workers",
+    "schedule",
+)
 """Each is a module ``benchmarks.bench_GROUP`` with ``run(quick) -> list[BenchRow]``."""
 
 _HEADINGS = ("What", "Ours", "Beside it", "Ratio", "Bar", "Holds")

@@ -44,7 +44,11 @@ class Windows:
 
     def contain(self, instant: datetime) -> bool:
         """Return whether a rotation may begin at ``instant``."""
-        return self.is_always_open or any(a <= self._minute(instant) < b for a, b in self._spans)
+        if self.is_always_open:
+            return True
+        minute = self._minute(instant)
+        at = bisect_right(self._spans, (minute, _WEEK_MINUTES))
+        return at > 0 and minute < self._spans[at - 1][1]
 
     def next_after(self, instant: datetime) -> Opening:
         """Return the first opening that begins after ``instant``; there must be windows."""
