@@ -147,7 +147,6 @@ class ModelReceipts:
                 since=consumer.since or now,
                 seen_at=now - timedelta(days=1) if consumer.has_vanished else now,
                 is_known=not consumer.has_vanished,
-                ended_by=None,
             )
             for consumer in self.consumers
             if consumer.reading is not None

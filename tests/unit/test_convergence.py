@@ -11,6 +11,7 @@ from vantage_secrets.targets.contract import UNKNOWN_USE, LastUse
 
 PROMOTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CURRENT = SecretVersion(SecretName("vantage/api-key"), "new", Stage.CURRENT, PROMOTED, PROMOTED)
+PREVIOUS = SecretVersion(CURRENT.name, "old", Stage.PREVIOUS, PROMOTED - timedelta(days=80))
 RULES = OverlapRules(
     timedelta(hours=24), quiet=timedelta(minutes=10), at_grace_end="force", consumers=("collector", "worker")
 )
@@ -26,7 +27,6 @@ def holder(service: str, version: str = "new", *, since: datetime = PROMOTED, is
         since=since,
         seen_at=since,
         is_known=is_known,
-        ended_by=None,
     )
 
 
@@ -38,7 +38,7 @@ def verdict(
     rules: OverlapRules = RULES,
 ) -> Verdict:
     evidence = Evidence(holders, services, last_use)
-    return judge(rules, evidence, current=CURRENT, ends_at=PROMOTED + rules.grace, now=now)
+    return judge(rules, evidence, current=CURRENT, previous=PREVIOUS, ends_at=PROMOTED + rules.grace, now=now)
 
 
 def test_the_overlap_is_over_when_all_have_moved_and_the_old_one_is_quiet() -> None:
@@ -62,6 +62,10 @@ def test_an_instance_that_vanished_counts_as_one_that_has_not_moved() -> None:
 
 def test_an_instance_that_vanished_after_it_had_moved_holds_nothing_up() -> None:
     assert verdict(holder("collector", is_known=False), holder("worker")).is_over
+
+
+def test_whoever_vanished_with_an_older_version_is_not_touched_by_this_end() -> None:
+    assert verdict(holder("collector"), holder("worker"), holder("worker", "older", is_known=False)).is_over
 
 
 def test_a_consumer_that_never_left_a_receipt_is_waited_for() -> None:

@@ -95,7 +95,13 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    rules: OverlapRules, evidence: Evidence, *, current: SecretVersion, ends_at: datetime, now: datetime
+    rules: OverlapRules,
+    evidence: Evidence,
+    *,
+    current: SecretVersion,
+    previous: SecretVersion,
+    ends_at: datetime,
+    now: datetime,
 ) -> Verdict:
     """Return whether the overlap after the promotion of ``current`` is over at ``now``.
 
@@ -103,10 +109,11 @@ def judge(
         rules: Those of the secret.
         evidence: What is known.
         current: The version that everybody should have moved to.
+        previous: The one that goes; whoever holds an older one is not touched by that.
         ends_at: When the grace ends; the target may have its own, earlier end.
         now: The present, aware UTC.
     """
-    waits_for = _waits_for(rules, evidence, current)
+    waits_for = _waits_for(rules, evidence, previous)
     quiet_at = _quiet_since(evidence, current) + rules.quiet
     if not waits_for and now >= quiet_at:
         return Verdict(Ending.CONVERGED, "every consumer has moved, and the old one is quiet", ends_at, now)
@@ -119,9 +126,9 @@ def judge(
     return Verdict(Ending.EXPIRED, f"the grace has passed; {reason}" if rules.grace else "no grace", ends_at, now)
 
 
-def _waits_for(rules: OverlapRules, evidence: Evidence, current: SecretVersion) -> str:
+def _waits_for(rules: OverlapRules, evidence: Evidence, previous: SecretVersion) -> str:
     """Return who has not moved as far as anybody knows, in words; empty when all have."""
-    behind = [holder for holder in evidence.holders if holder.version_id != current.id]
+    behind = [holder for holder in evidence.holders if holder.version_id == previous.id]
     silent = sorted(set(rules.consumers) - set(evidence.services))
     words = []
     if holding := _services(holder for holder in behind if holder.is_known):

@@ -292,7 +292,9 @@ class _Run:
         now = self._rotator.clock()
         ends_at = self._limited(previous, (current.promoted_at or now) + self._overlap.grace, now)
         evidence = self._evidence(previous, now)
-        self._verdict = judge(self._overlap, evidence, current=current, ends_at=ends_at, now=now)
+        self._verdict = judge(
+            self._overlap, evidence, current=current, previous=previous.version, ends_at=ends_at, now=now
+        )
         return situation, self._verdict.reason
 
     def _limited(self, previous: SecretReading, ends_at: datetime, now: datetime) -> datetime:
