@@ -213,8 +213,9 @@ def test_who_waits_for_a_lock_gets_it_and_is_told_that_it_waited(database: Datab
         told.append(waited)
         thread = threading.Thread(target=wait)
         thread.start()
+        deadline = time.monotonic() + 20
         while not _somebody_asks(database):
-            pass
+            assert time.monotonic() < deadline, "nobody asks for the lock"
     thread.join()
     assert told == [False, True]
     with database.lock("a", wait=timedelta(0)) as waited:

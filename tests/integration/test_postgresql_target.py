@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -77,6 +78,14 @@ def _is_alive(connection: psycopg.Connection[Any]) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def _wait_until_ended(connection: psycopg.Connection[Any]) -> None:
+    """Return when the server has ended a session that it was told to end."""
+    deadline = time.monotonic() + 20
+    while _is_alive(connection):
+        assert time.monotonic() < deadline, "the session lives on"
+        time.sleep(0.01)
 
 
 # equal rights
@@ -211,6 +220,19 @@ def test_a_value_for_somebody_elses_role_is_refused(target: PostgresqlTarget, fi
             verb()
 
 
+def test_the_accounts_own_login_is_shut_when_it_is_neither_the_new_nor_the_kept_one(
+    postgresql: PostgresqlServer, account: str, target: PostgresqlTarget, first: SecretReading
+) -> None:
+    forgotten = reading(SecretValue(canary()), "forgotten")
+    postgresql.execute(f"ALTER ROLE \"{account}\" LOGIN PASSWORD '{forgotten.value.reveal_text()}'")
+    target.verify(forgotten)
+    with postgresql.connect(account, forgotten.value.reveal_text()) as session:
+        target.install(reading(target.generate(first), "second"), keep=first)
+        _wait_until_ended(session)
+    target.verify_refused(forgotten)
+    target.verify(first)
+
+
 def test_runs_at_once_create_a_role_once(
     target: PostgresqlTarget, open_target: OpenTarget, first: SecretReading
 ) -> None:
@@ -306,10 +328,8 @@ def test_revoking_ends_the_roles_sessions_on_every_server_and_no_others(
     old, new = [_session(one, first) for one in servers], [_session(one, second) for one in servers]
     assert all(map(_is_alive, old + new))
     target.revoke(first, keep=second)
-    # The server is told to end a session; that it has gone is seen at its next statement, or a moment later.
     for session in old:
-        while _is_alive(session):
-            pass
+        _wait_until_ended(session)
     assert all(map(_is_alive, new))
     for session in new:
         session.close()
@@ -470,8 +490,7 @@ def test_an_administrator_needs_createrole_and_pg_signal_backend_and_no_more(
     target.limit(first, until=utc_now() + timedelta(hours=1))
     with _session(postgresql, first) as session:
         target.revoke(first, keep=second)
-        while _is_alive(session):
-            pass
+        _wait_until_ended(session)
     target.verify_refused(first)
     target.verify(second)
 
