@@ -200,3 +200,21 @@ def test_threads_that_ask_during_a_rotation_are_never_refused(
     for thread in threads:
         thread.join()
     assert not refused
+
+
+def test_the_newest_version_that_is_accepted_is_told_for_a_receipt(
+    bench: RotationBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    verifier = ApiKeyVerifier(
+        bench.database, clock=bench.clock, on_version=lambda name, version: told.append((str(name), version))
+    )
+    first = _installed(bench)
+    verifier.verify(NAME, first.value.reveal_text())
+    assert told == [(str(NAME), first.version.id)]
+    bench.clock.advance(timedelta(hours=1))
+    bench.rotator().rotate(NAME, overlap=OverlapRules(GRACE))
+    bench.rotator().rotate(NAME, overlap=OverlapRules(GRACE))
+    _stale(monkeypatch)
+    verifier.verify(NAME, "vk_nothing")
+    assert told[-1] == (str(NAME), bench.store.read(NAME).version.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,12 +65,21 @@ class ApiKeyVerifier:
     Args:
         database: The control database.
         clock: The present, for expiry.
+        on_version: Called with a key's lineage and its newest version, once this verifier accepts it: for a receipt,
+            ``ReceiptBook.hand_out``. It must not raise.
     """
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+        on_version: Callable[[SecretName, str], object] | None = None,
+    ) -> None:
         """Begin with nothing in memory."""
         self._database = database
         self._clock = clock
+        self._on_version = on_version
         self._lock = threading.Lock()
         self._known: dict[SecretName, tuple[_Verifier, ...]] = {}
         self._read_at: dict[SecretName, float] = {}
@@ -128,10 +138,13 @@ class ApiKeyVerifier:
         query = select(table.version_id, table.key_id, table.salt, table.digest, table.expires_at).where(
             table.lineage == str(lineage), table.revoked_at.is_(None)
         )
+        query = query.order_by(table.created_at)
         with self._database.transaction(writes=False) as connection:
             verifiers = tuple(_Verifier(*row) for row in connection.execute(query))
         # Two threads may finish in the other order than they began: the older answer must not win.
         with self._lock:
             if started >= self._read_at.get(lineage, float("-inf")):
                 self._known[lineage], self._read_at[lineage] = verifiers, started
+        if verifiers and self._on_version is not None:
+            self._on_version(lineage, verifiers[-1].version_id)
         return verifiers
