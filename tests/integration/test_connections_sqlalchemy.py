@@ -190,9 +190,14 @@ def test_an_engine_that_is_disposed_or_forgotten_holds_nothing(roles: Roles) -> 
     _who(engine)
     assert len(roles.secret.held) == 1
     engine.dispose()
+    engine = roles.engine(poolclass=NullPool)
+    _who(engine)
+    assert len(roles.secret.held) == 1
     roles.engines.clear()
     del engine
     gc.collect()
+    roles.rotate("b")
+    roles.secret.tell()
     assert roles.secret.held == {}
 
 

@@ -59,16 +59,11 @@ class FollowedSecret:
         self._name = name
         self._account = account
         self._newest: str | None = None
-        self._lock = threading.Lock()
+        self._lock = (
+            threading.RLock()
+        )  # A read that fetches tells of the change in the same thread, and comes here again.
         self._listener: Callable[[], Callable[[], object] | None] = lambda: None
-        me = weakref.ref(self)
-
-        def note(_reading: SecretReading) -> None:
-            if (following := me()) is not None:
-                following._note()
-
-        self._unsubscribe = client.on_change(name, note)
-        weakref.finalize(self, self._unsubscribe).atexit = False
+        self._unsubscribe = _subscribe(self, client, name)
 
     def listen(self, on_change: Callable[[], object]) -> None:
         """Call ``on_change`` now, and in the client's thread whenever there is another version.
@@ -137,6 +132,23 @@ class FollowedSecret:
         fields = reading.value.reveal()
         mechanism = fields.get(MECHANISM, "") if isinstance(fields, dict) else ""
         return Login(reading.version.id, username, password, mechanism)
+
+
+def _subscribe(following: FollowedSecret, client: SecretClient, name: str | SecretName) -> Callable[[], None]:
+    """Have the client tell of new versions without keeping the connection alive; return what ends that."""
+    who, asked, connection = weakref.ref(following), weakref.ref(client), following.connection
+
+    def note(_reading: SecretReading) -> None:
+        if (still := who()) is not None:
+            still._note()
+        elif (teller := asked()) is not None:
+            # It was dropped and never closed. Its receipt ends here, where it would begin to matter, and not in a
+            # finalizer: that may run in the middle of anything, also where the receipts are locked.
+            unsubscribe()
+            teller.let_go(name, connection=connection)
+
+    unsubscribe = client.on_change(name, note)
+    return unsubscribe
 
 
 class Errand:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,9 +59,8 @@ class _EngineFollower:
         self._following = following
         self._open: dict[int, str] = {}
         self._confirmed = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # The garbage collector may close a connection in the middle of anything.
         self._errand = Errand(self._renew_idle)
-        weakref.finalize(engine, following.close).atexit = False
 
     def start(self) -> None:
         """Listen to the engine and to the secret."""
