@@ -7,7 +7,9 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from tests.canary import canary, leaks_in, planted
 from tests.servers.clickhouse_fixtures import (  # noqa: F401  # Fixtures.
@@ -560,13 +562,44 @@ def test_a_server_that_says_yes_and_does_no_is_found_out(front: ClickHouseFront,
         target.verify(pending)
 
 
-def test_a_proxys_403_is_no_refusal(front: ClickHouseFront) -> None:
+@pytest.mark.parametrize(("status", "message"), [(403, "answered 403"), (200, "answered a login with something else")])
+def test_a_proxys_page_is_neither_a_refusal_nor_acceptance(front: ClickHouseFront, status: int, message: str) -> None:
     current = make_account(front)
-    front.switch(answers_html=True)
+    front.switch(answers_html=status)
     target = open_target(front, ACCOUNT)
     for verb in (target.verify, target.verify_refused):
-        with pytest.raises(TargetUnavailableError, match="answered 403"):
+        with pytest.raises(TargetUnavailableError, match=message) as told:
             verb(current)
+        assert "proxy" in told.value.hint
+    with pytest.raises(TargetUnavailableError):
+        target.probe()
+
+
+# the vendor's own client
+
+
+def test_the_vendors_client_works_with_old_and_new_and_is_refused_with_what_was_revoked(front: ClickHouseFront) -> None:
+    current = make_account(front)
+    target = open_target(front, ACCOUNT)
+    pending = next_of(target, current)
+    target.install(pending, keep=current)
+    front.query("CREATE TABLE events (id UInt64, body String) ENGINE = MergeTree ORDER BY id")
+    try:
+        for number, one in enumerate((current, pending)):
+            client = _client(front, one)
+            client.insert("events", [[number, "x"]], column_names=["id", "body"])
+            assert client.query("SELECT count() FROM events").result_rows == [(number + 1,)]
+            client.close()
+        target.revoke(current, keep=pending)
+        with pytest.raises(DatabaseError, match="516"):
+            _client(front, current)
+    finally:
+        front.query("DROP TABLE events")
+
+
+def _client(front: ClickHouseFront, one: SecretReading) -> Any:
+    name, password = login_of(one)
+    return clickhouse_connect.get_client(host="127.0.0.1", port=front.port, username=name, password=password)
 
 
 # last use

@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = "\n".join(f"{key}: {text}" for key, text in self.headers.items() if key != "Authorization")
         self.front.seen.append(f"{self.path}\n{headers}\n{body.decode('utf-8', 'replace')}")
         if self.front.switches.get("answers_html"):
-            return self._reply(403, b"<html>Code: nothing</html>")
+            return self._reply(self.front.switches["answers_html"], b"<html>Code: nothing</html>")
         try:
             name, password = self._login(given)
             self.front.users.login(name, password)
@@ -299,7 +299,8 @@ class ClickHouseFront:
 
         Args:
             switches: ``version``; ``storage`` of users that are made from now on; ``changes_nothing``: it says yes and
-                does no; ``answers_html``: as a proxy would; ``peers``: ports of the cluster's other fronts;
+                does no; ``answers_html``: a status with a page, as a
+                proxy would; ``peers``: ports of the cluster's other fronts;
                 ``methods_max``; ``may_not_change``: the administrator lacks the privilege.
         """
         _post(self.port, f"{_CONTROL}/switch", json.dumps(switches).encode())

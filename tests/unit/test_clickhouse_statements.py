@@ -117,6 +117,12 @@ def test_a_version_is_read_as_far_as_it_matters(text: str, version: tuple[int, i
     assert Version.of(text) == version
 
 
+@pytest.mark.parametrize("url", ["ftp://x", "https://", "http://x:99999", "http://x:0", "http://[::1", "clickhouse"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(RotationError, match="not the HTTP address"):
+        Server(url)
+
+
 def test_only_a_network_carries_passwords_in_clear() -> None:
     urls = ("http://clickhouse:8123", "http://127.0.0.1:8123", "https://clickhouse", "http://[::1]:8123/path")
     assert [Server(url).sends_in_clear for url in urls] == [True, False, False, False]

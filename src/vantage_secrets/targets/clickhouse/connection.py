@@ -67,12 +67,9 @@ class Server:
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
         """Connect to nothing yet."""
-        self._parts: SplitResult = urlsplit(url)
+        self._parts = _parse(url)
         self._ca_file = ca_file
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise RotationError(
-                f"'{url}' is not the HTTP address of a server.", hint="Write it as in https://clickhouse:8443."
-            )
+        self._port = self._parts.port or (8443 if self._parts.scheme == "https" else 8123)
 
     @property
     def name(self) -> str:
@@ -104,10 +101,7 @@ class Server:
         if code:
             raise AnswerError(code)
         if response.status != 200:
-            raise TargetUnavailableError(
-                f"{self.name} answered {response.status}, not as ClickHouse does.",
-                hint="Look at what stands between here and the server, such as a proxy.",
-            )
+            raise self.stranger(f"answered {response.status}")
         return body.decode("utf-8", "replace")
 
     def accepts(self, credential: Credential) -> bool:
@@ -117,7 +111,7 @@ class Server:
             TargetUnavailableError: No answer, or one that says neither yes nor no.
         """
         try:
-            self.ask("SELECT 1", credential)
+            answer = self.ask("SELECT 1", credential)
         except AnswerError as exc:
             if exc.is_login_refusal:
                 return False
@@ -125,7 +119,16 @@ class Server:
                 f"ClickHouse at {self.name} answered a login with code {exc.code}, which is no refusal.",
                 hint=_HINTS.get(exc.code),
             ) from None
+        if answer.strip() != "1":  # a page that says 200 to whatever is asked lets nobody in
+            raise self.stranger("answered a login with something else")
         return True
+
+    def stranger(self, did: str) -> TargetUnavailableError:
+        """Return our error for an answer that is no ClickHouse's."""
+        return TargetUnavailableError(
+            f"{self.name} {did}, not as ClickHouse does.",
+            hint="Look at what stands between here and the server, such as a proxy.",
+        )
 
     def error(self, exc: AnswerError, doing: str) -> RotationError | TargetUnavailableError:
         """Return our error for what the server answered to the administrator while ``doing`` something."""
@@ -138,10 +141,6 @@ class Server:
             )
         hint = _HINTS.get(exc.code, f"Look up code {exc.code} in the server's log; its text is not shown here.")
         return RotationError(f"ClickHouse at {self.name} refused to {doing}: code {exc.code}.", hint=hint)
-
-    @property
-    def _port(self) -> int:
-        return self._parts.port or (8443 if self._parts.scheme == "https" else 8123)
 
     def _connection(self) -> HTTPConnection:
         host = self._parts.hostname or ""
@@ -160,6 +159,21 @@ class Server:
 
     def _path(self, settings: Mapping[str, str]) -> str:
         return (self._parts.path or "/") + (f"?{urlencode(settings)}" if settings else "")
+
+
+def _parse(url: str) -> SplitResult:
+    """Return the parts of an HTTP address.
+
+    Raises:
+        RotationError: It is none.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass  # a port or an address of IPv6 that is none
+    raise RotationError(f"'{url}' is not the HTTP address of a server.", hint="Write it as in https://clickhouse:8443.")
 
 
 def _reason(exc: OSError | HTTPException) -> str:

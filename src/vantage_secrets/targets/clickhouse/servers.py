@@ -91,14 +91,20 @@ class Servers:
     def rows(self, query: str, server: Server, *, doing: str = "be looked at") -> list[dict[str, Any]]:
         """Return the rows of a query."""
         answer = self.ask(f"{query} FORMAT JSONEachRow", server, doing=doing)
-        return [json.loads(line) for line in answer.splitlines() if line]
+        try:
+            return [json.loads(line) for line in answer.splitlines() if line]
+        except ValueError:
+            raise server.stranger("answered a query with something else") from None
 
     def versions(self) -> dict[str, Version]:
         """Return every server's version by its name."""
-        return {
-            server.name: Version.of(self.ask("SELECT version()", server, doing="tell its version"))
-            for server in self.all
-        }
+        versions = {}
+        for server in self.all:
+            version = Version.of(self.ask("SELECT version()", server, doing="tell its version"))
+            if not version.major:
+                raise server.stranger("told no version")
+            versions[server.name] = version
+        return versions
 
     def storages(self, users: Iterable[str], server: Server) -> dict[str, str]:
         """Return where each of ``users`` is kept, such as ``users_xml``; those that do not exist are not there.
