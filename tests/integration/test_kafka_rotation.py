@@ -271,15 +271,49 @@ def test_the_administrator_and_other_super_users_are_refused_before_anything_cha
             with pytest.raises(RotationError, match="super user"):
                 call()
         found = login_of(pending, account)
+        target.verify_refused(pending)
         assert not lets_in(guarded_kafka, found.username, found.password.reveal_text(), found.mechanism)
         assert lets_in(guarded_kafka, account, password)
 
 
-def test_a_second_principal_that_is_a_super_user_is_not_verified(guarded_kafka: KafkaServer) -> None:
+def test_a_second_principal_that_is_a_super_user_is_not_verified_and_can_be_given_up(
+    guarded_kafka: KafkaServer,
+) -> None:
     current = imported(guarded_kafka, "heir")
     target = open_kafka(guarded_kafka, "heir")
+    pending = make_reading(target.generate(current))
+    target.install(pending, keep=current)
     with pytest.raises(RotationError, match="'heir-a' is a super user"):
-        rotate(target, current)
+        target.verify(pending)
+    target.revoke(pending, keep=current)
+    target.verify_refused(pending)
+    target.verify(current)
+
+
+def test_a_second_mechanism_of_a_super_user_whose_password_is_not_known_is_taken_back(
+    guarded_kafka: KafkaServer,
+) -> None:
+    password = give_password(guarded_kafka, "chief")
+    target = open_kafka(guarded_kafka, "chief", strategy="two-mechanisms")
+    second = make_reading(SecretValue({"username": "chief", "password": canary("x"), "mechanism": "SCRAM-SHA-256"}))
+    with pytest.raises(RotationError, match="'chief' is a super user"):
+        target.install(second, keep=None)
+    assert lets_in(guarded_kafka, "chief", password)
+    wait_until(lambda: not lets_in(guarded_kafka, "chief", second.value.field("password"), "SCRAM-SHA-256"))
+
+
+def test_the_administrator_is_not_overwritten_though_its_name_is_one_of_the_two(kafka: KafkaServer) -> None:
+    account = new_account()
+    helper = f"{account}-a"
+    password = give_password(kafka, helper)
+    needed = (AclOperation.ALTER, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
+    allow(kafka, helper, *(acl(ResourceType.BROKER, "kafka-cluster", operation) for operation in needed))
+    target = open_kafka(kafka, account, admin_user=helper, password=password)
+    pending = make_reading(target.generate(None))
+    for verb in (lambda: target.install(pending, keep=None), lambda: target.revoke(pending, keep=None)):
+        with pytest.raises(RotationError, match="the administrator of this target"):
+            verb()
+    assert lets_in(kafka, helper, password)
 
 
 def test_a_brokers_own_login_is_known_by_its_right_and_refused(kafka: KafkaServer) -> None:

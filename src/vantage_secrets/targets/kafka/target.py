@@ -80,6 +80,7 @@ class KafkaTarget(Target):
         login, kept = self._login(pending), None if keep is None else self._login(keep)
         self._refuse_same_slot(login, kept)
         administration = self._cluster.administer()
+        self._refuse_own_administrator(administration, login)
         kept_opens = kept is not None and self._opens(administration, kept)
         mechanisms = mechanisms_of(administration, login.username)
         is_known = kept_opens and kept is not None and kept.username == login.username
@@ -87,6 +88,8 @@ class KafkaTarget(Target):
         self._give_rights(administration, login, login if kept is None else kept)
         if not is_there:
             self._write(administration, login, mechanisms)
+        if not is_known and login.username not in principals(self._account):
+            self._take_back_from_administrators(administration, login)
 
     def verify(self, pending: SecretReading) -> None:
         """Log in afresh at each broker.
@@ -112,7 +115,9 @@ class KafkaTarget(Target):
         administration = self._cluster.administer()
         if kept is not None and _slot(login) == _slot(kept):
             return  # Kafka holds one password there, and it is the one to keep
-        self._opens(administration, login)  # refuses administrators
+        self._refuse_own_administrator(administration, login)
+        if login.username not in principals(self._account):
+            self._opens(administration, login)  # refuses super users; what is one of the two, we have made
         shares_principal = kept is not None and kept.username == login.username
         if self._alternates and not shares_principal:
             cut_off(administration, login.username)
@@ -174,8 +179,7 @@ class KafkaTarget(Target):
             RotationError: It is an administrator's or a broker's: Kafka does not tell who its super users are, but
                 what somebody who is in may do.
         """
-        if login.username == administration.login.username:
-            self._refuse(login, "it is the administrator of this target")
+        self._refuse_own_administrator(administration, login)
         try:
             operations = self._cluster.log_in(login, next(iter(administration.brokers.values())))
         except CredentialRefusedError:
@@ -184,6 +188,19 @@ class KafkaTarget(Target):
         operations |= cluster_operations(rights_of(administration, login.username))
         self._refuse_operations(administration, login, operations)
         return True
+
+    def _refuse_own_administrator(self, administration: Administration, login: Login) -> None:
+        if login.username == administration.login.username:
+            self._refuse(login, "it is the administrator of this target")
+
+    def _take_back_from_administrators(self, administration: Administration, login: Login) -> None:
+        """Refuse a password that was just written for a principal that nobody could log in as before."""
+        operations = self._log_in_at_last(login, next(iter(administration.brokers.values())))
+        try:
+            self._refuse_operations(administration, login, operations)
+        except RotationError:
+            overwrite(administration, login.username, login.mechanism)
+            raise
 
     def _refuse_operations(self, administration: Administration, login: Login, operations: frozenset[str]) -> None:
         found = operations & _ADMINISTRATION
