@@ -208,14 +208,16 @@ _ADMIN_SECRET = "Name of the secret in the store that holds that login's passwor
 CLICKHOUSE = (
     Field("url", Shape.URL, "HTTP address of one server, such as `https://clickhouse:8443`.", mandatory=True),
     Field("replicas", Shape.URLS, "HTTP addresses of all other servers; each one is asked.", default=()),
-    Field("cluster", Shape.WORD, "Cluster on which users are changed with `ON CLUSTER`."),
+    Field(
+        "cluster", Shape.TEXT, "Cluster on which users are changed with `ON CLUSTER`; by default each server by itself."
+    ),
     Field("admin_user", Shape.ACCOUNT, "Login that may change users.", default="default"),
-    Field("admin_secret", Shape.NAME, _ADMIN_SECRET),
+    Field("admin_secret", Shape.NAME, _ADMIN_SECRET, mandatory=True),
     Field("ca_file", Shape.PATH, "Certificates that the servers' own are checked with, instead of the system's."),
     Field(
         "strategy",
         Shape.CHOICE,
-        "How old and new overlap; `auto` looks at the server.",
+        "How old and new overlap; `auto` looks at the servers.",
         default="auto",
         allowed=("auto", "two-credentials", "alternating-users", "users-files"),
     ),
