@@ -172,7 +172,7 @@ def test_ctrl_c_ends_quietly_with_130_and_is_on_record(desk: Desk) -> None:
     assert desk.last_command()["why"] == "interrupted"
     for _ in range(2):
         desk.hold("VANTAGE_API_KEY")
-    waiting = desk.at_terminal("rotate", "VANTAGE_API_KEY", "--wait", answers=[("; waiting.", "\x03")])
+    waiting = desk.at_terminal("rotate", "VANTAGE_API_KEY", "--watch", answers=[("; waiting: ", "\x03")])
     assert waiting.code == 130
     assert "Traceback" not in waiting.text
     assert "error[" not in waiting.text

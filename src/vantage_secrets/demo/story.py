@@ -245,5 +245,5 @@ def _summarise(result: DemoResult, seconds: float, folder: Path, teller: Teller)
     command = Path(sys.argv[0])
     shown = command if command.name == "vantage-secrets" else "vantage-secrets"
     print(f"\nGo on in {folder}/:")
-    for words in ("status", "history vantage/api-key", "audit tail", "rotate vantage/api-key --grace 1m --wait"):
+    for words in ("status", "history vantage/api-key", "audit tail", "rotate vantage/api-key --grace 1m --watch"):
         print(f"  {shown} --manifest {folder / FILE_NAME} {words}")
