@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.canary import canary
 from tests.servers.certificate import Certificate
 from tests.servers.kafka import KafkaServer, running_kafka
+
+
+@pytest.fixture
+def canary_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every password that the target makes up is looked for in logs and files when the test ends."""
+    for module in ("login", "scram"):
+        monkeypatch.setattr(f"vantage_secrets.targets.kafka.{module}.new_password", lambda: canary("kafka"))
 
 
 @pytest.fixture(scope="session")

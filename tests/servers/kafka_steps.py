@@ -33,6 +33,7 @@ from vantage_secrets.manifest.fields import KAFKA
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, SecretVersion, Stage
 from vantage_secrets.targets.contract import TargetContext
 from vantage_secrets.targets.kafka import KafkaTarget
+from vantage_secrets.targets.kafka.login import Login
 
 NAME = SecretName("vantage/kafka-password")
 LOGIN_SECONDS_MAX = 20
@@ -265,3 +266,35 @@ def _quota_requests(server: KafkaServer) -> tuple[Any, Callable[[Any], Any]]:
             client.close()
 
     return client_quotas, ask
+
+
+def imported(server: KafkaServer, account: str) -> SecretReading:
+    """Return a plain password that was there before vantage-secrets, as an import reads it."""
+    return make_reading(SecretValue(give_password(server, account)))
+
+
+def login_of(reading: SecretReading, account: str) -> Login:
+    """Return what a client logs in with."""
+    return Login.of(reading.value, account=account, mechanism="SCRAM-SHA-512")
+
+
+def client_of(server: KafkaServer, reading: SecretReading, account: str, **more: object) -> dict[str, object]:
+    """Return settings of a ``confluent_kafka`` client that logs in with ``reading``."""
+    found = login_of(reading, account)
+    more = {"sasl.mechanism": found.mechanism, **more}
+    return server.client(found.username, found.password.reveal_text(), **more)
+
+
+def rotate(target: KafkaTarget, current: SecretReading) -> SecretReading:
+    """Return the next credential, installed and verified beside ``current``."""
+    pending = make_reading(target.generate(current))
+    target.install(pending, keep=current)
+    target.verify(pending)
+    return pending
+
+
+def end(target: KafkaTarget, previous: SecretReading, current: SecretReading) -> None:
+    """Revoke ``previous`` and see it refused, beside ``current``, which works."""
+    target.revoke(previous, keep=current)
+    target.verify_refused(previous)
+    target.verify(current)
