@@ -419,6 +419,25 @@ def test_a_standby_that_stays_behind_proves_nothing_and_is_waited_for(
     target.verify(first)
 
 
+def test_every_server_is_asked_and_one_that_differs_is_named(
+    standby: PostgresqlServer, open_target: OpenTarget
+) -> None:
+    target = open_target(replicas=(standby.url(),))
+    first = _installed(target, None)
+    second = _installed(target, first)
+    target.limit(first, until=utc_now() - timedelta(hours=1))
+    with standby.first_rule(f"host all {first.value.field('username')} all trust"):
+        with pytest.raises(CredentialAcceptedError, match=f"127.0.0.1:{standby.port} still accepts"):
+            target.verify_refused(first)
+        with pytest.raises(CredentialRefusedError):
+            target.verify(first)
+    with (
+        standby.first_rule(f"host all {second.value.field('username')} all reject"),
+        pytest.raises(TargetUnavailableError, match=f"127.0.0.1:{standby.port} lets nobody"),
+    ):
+        target.verify(second)
+
+
 def test_a_server_that_was_away_is_used_again_when_it_is_back(
     postgresql: PostgresqlServer, target: PostgresqlTarget, first: SecretReading
 ) -> None:
