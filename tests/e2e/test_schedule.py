@@ -69,7 +69,9 @@ def test_the_schedule_tells_when_each_begins_and_what_waits_for_a_person(shown: 
     header, *lines = shown.ok("schedule").out.splitlines()
     assert header.split("\t") == ["key", "standing", "begins_at", "due_at", "last_at", "until", "failures", "reason"]
     assert len(lines) == len(rows)
-    assert "Begins (UTC)" in shown.at_terminal("schedule", width=160).text
+    at_terminal = shown.at_terminal("schedule").text.splitlines()
+    assert at_terminal[0].split() == ["Secret", "Stands", "Until", "(UTC)", "Due", "Why"]
+    assert len(at_terminal) == 2 + len(rows), "no line is broken"
 
 
 def test_a_pause_says_who_and_why_and_keeps_what_is_due_from_beginning(desk: Desk) -> None:

@@ -21,10 +21,8 @@ app = typer.Typer(help="When each rotation begins; pause and resume.", no_args_i
 _AT_TERMINAL = {
     "key": "Secret",
     "standing": "Stands",
-    "begins_at": "Begins (UTC)",
+    "until": "Until (UTC)",
     "due_at": "Due",
-    "until": "Waits until",
-    "failures": "Failed",
     "reason": "Why",
 }
 _PIPED = dict.fromkeys(("key", "standing", "begins_at", "due_at", "last_at", "until", "failures", "reason"), "")
@@ -55,7 +53,8 @@ def schedule(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 def _row(plan: Plan) -> dict[str, Any]:
-    times, sighting = plan.times, plan.sighting
+    times, failure_count = plan.times, plan.sighting.failure_count if plan.sighting else 0
+    failed = f"failed {failure_count} time{'s' if failure_count > 1 else ''}" if failure_count else ""
     return {
         "key": plan.spec.key,
         "name": str(plan.spec.name),
@@ -64,8 +63,8 @@ def _row(plan: Plan) -> dict[str, Any]:
         "due_at": times.due_at if times else None,
         "last_at": times.last_at if times else None,
         "until": plan.until,
-        "failures": sighting.failure_count if sighting else 0,
-        "reason": plan.reason,
+        "failures": failure_count,
+        "reason": "; ".join(filter(None, (plan.reason, failed))),
     }
 
 

@@ -128,7 +128,7 @@ class ScheduleSettings(NamedTuple):
         timezone: IANA name of the windows' time zone.
         jitter: By how much, at the most, one begins before it is due.
         offset: Least time between the beginnings of two that one consumer has to follow.
-        failures: After how many failures in one run nothing further is begun.
+        failures: How many secrets may fail before nothing further is begun.
     """
 
     windows: tuple[str, ...]
