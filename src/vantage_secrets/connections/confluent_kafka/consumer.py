@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from vantage_secrets.client import SecretClient
-from vantage_secrets.connections.confluent_kafka.session import DENIED, Session, Succession, checked
+from vantage_secrets.connections.confluent_kafka.session import DENIED, Session, checked
+from vantage_secrets.connections.confluent_kafka.succession import Succession
 from vantage_secrets.connections.following import FollowedSecret, Login
 from vantage_secrets.secret import SecretName
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message, TopicPartition
+    from confluent_kafka import KafkaError, Message, TopicPartition
 
 PartitionsCallback = Callable[[Any, "list[TopicPartition]"], object]
 
@@ -92,7 +93,7 @@ class FollowingConsumer:
             self._change()
             wait = max(0.0, min(_PIECE_SECONDS, deadline - time.monotonic()))
             message: Message | None = self._used.current.client.poll(wait)
-            if message is not None and not self._is_denial(message):
+            if message is not None and not self._is_refusal(message.error()):
                 return message
             if time.monotonic() >= deadline:
                 return None
@@ -105,8 +106,8 @@ class FollowingConsumer:
     ) -> list[TopicPartition] | None:
         """Commit behind ``message``, ``offsets``, or all that was handed out; as the bare client.
 
-        A synchronous commit that a broker denies (an ACL) waits for the next version's consumer to join, at most 90
-        seconds, and is tried once more.
+        A synchronous commit that a broker refuses (the login, or by an ACL) waits for the next version's consumer to
+        join, at most 90 seconds, and is tried once more.
 
         Raises:
             KafkaException: As the bare client's.
@@ -116,7 +117,7 @@ class FollowingConsumer:
         try:
             return self._commit(message, offsets, asynchronous)
         except KafkaException as exc:
-            if exc.args[0].code() not in DENIED or not self._used.deny():
+            if not self._is_refusal(exc.args[0]):
                 raise
             wanted = self._wanted(message, offsets)
             self._rejoin_for_a_commit(exc)
@@ -140,9 +141,14 @@ class FollowingConsumer:
 
         return Session(Consumer, self._config, login, on_refused)
 
-    def _is_denial(self, message: Message) -> bool:
-        error = message.error()
-        return error is not None and error.code() in DENIED and self._used.deny()
+    def _is_refusal(self, error: KafkaError | None) -> bool:
+        """Return whether to go on without a word: what the broker refuses is tried with the next login first."""
+        if error is None:
+            return False
+        if error.code() == error._AUTHENTICATION:
+            self._used.suspect(self._used.current)
+            return True
+        return error.code() in DENIED and self._used.deny()
 
     def _commit(
         self, message: Message | None, offsets: list[TopicPartition] | None, asynchronous: bool
@@ -213,7 +219,9 @@ class FollowingConsumer:
         return all(offset <= committed[place] for place, offset in _offsets(handed_out).items())
 
     def _reopen(self) -> None:
-        before = self._used.current
+        before, ready = self._used.current, self._used.ready
+        if self._used.is_refused and ready is not None:
+            before.adopt(ready.login)  # A connection that was cut comes back, and can say goodbye to the group.
         self._resume = _offsets(self._handed_out())
         before.client.close()
         self._used.retire(self._used.advance())

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from vantage_secrets.client import SecretClient
-from vantage_secrets.connections.confluent_kafka.session import DENIED, Session, Succession, checked
+from vantage_secrets.connections.confluent_kafka.session import DENIED, Session, checked
+from vantage_secrets.connections.confluent_kafka.succession import Succession
 from vantage_secrets.connections.following import FollowedSecret, Login
 from vantage_secrets.secret import SecretName
 
