@@ -5,14 +5,19 @@ They are the test suite's own: ``make demo-full`` installs and starts the same o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from doors import Answer, kafka_door
 from events import GROUP, TOPIC
+from processes import ProcessError
+from vantage_secrets.secret import SecretValue
 
 PARTITION_COUNT = 3
+LOGIN_SECONDS_MAX = 30
 _CREATE = """
 CREATE TABLE events (id String, kind String, received_at UInt64, bus_partition Int32, bus_offset Int64)
 ENGINE = MergeTree() PARTITION BY tuple() ORDER BY (received_at, id)
@@ -120,3 +125,12 @@ def _prepare_kafka(kafka: Any, password: str) -> None:
     for answers in asked:
         for answer in answers.values():
             answer.result(timeout=30)
+    _wait_for_login(kafka, password)
+
+
+def _wait_for_login(kafka: Any, password: str) -> None:
+    """Return when the broker knows what its controller has taken a moment ago."""
+    attempt, deadline = kafka_door(kafka.bootstrap, "vantage"), time.monotonic() + LOGIN_SECONDS_MAX
+    while (answer := attempt(SecretValue(password))) is not Answer.OPENED:
+        if time.monotonic() >= deadline:
+            raise ProcessError(f"Kafka says '{answer}' to a user that was made a moment ago.")

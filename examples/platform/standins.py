@@ -101,8 +101,8 @@ class SqliteConsumer:
         self._position = row[0] if row else 0
         self._read: deque[Message] = deque()
 
-    def subscribe(self, _topics: list[str]) -> None:
-        """Read the only topic that there is."""
+    def subscribe(self, _topics: list[str], **_callbacks: object) -> None:
+        """Read the only topic that there is; no partition ever goes to another member."""
 
     def poll(self, timeout: float) -> Message | None:
         """Return the next message, or ``None`` when none came within ``timeout`` seconds."""

@@ -3,7 +3,8 @@
 Every row carries the partition and the offset that its event had on the bus, and one insert is whole or not there.
 So the table itself tells how far the bus is worked off, and that is what the worker trusts:
 
-1. It inserts a batch, then commits the offsets. Killed in between, it gets the batch again.
+1. It inserts a batch, then commits the offsets. Killed in between, it gets the batch again. Before a partition goes to
+   another worker, it does both with what it has.
 2. Where an offset is not the one that follows the last, it asks the table for the highest offset of each partition
    and drops what is there already: after a start, a rebalance, a connection opened anew, an insert of which nobody
    knows how it ended.
@@ -74,8 +75,17 @@ class Worker:
             full = len(self._batch) >= BATCH_COUNT_MAX
             if self._batch and (full or time.monotonic() - self._batch_began >= BATCH_SECONDS_MAX):
                 self._insert()
+        self.finish()
+
+    def finish(self, *_: object) -> None:
+        """Insert what was taken, now; called before a partition goes to another worker."""
         if self._batch:
             self._insert()
+
+    def give_up(self, *_: object) -> None:
+        """Forget what was taken; called when another worker has the partitions already: they come to it again."""
+        self._batch = []
+        self._last_offset = {}
 
     def _take(self, message: Any) -> None:
         partition, offset = message.partition(), message.offset()
@@ -90,8 +100,7 @@ class Worker:
 
     def _look_how_far(self) -> None:
         """Believe the table, not the memory: what others inserted counts as well."""
-        if self._batch:
-            self._insert()
+        self.finish()
         self._until_it_works(self._ask_how_far)
 
     def _ask_how_far(self) -> None:
@@ -161,7 +170,7 @@ def main() -> None:
     worker = Worker(consumer, table)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
-    consumer.subscribe([TOPIC])
+    consumer.subscribe([TOPIC], on_revoke=worker.finish, on_lost=worker.give_up)
     table.execute(FENCE)  # a worker that cannot read the table says so now
     print("working", flush=True)
     worker.run()

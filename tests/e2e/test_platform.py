@@ -303,6 +303,37 @@ def test_what_another_worker_inserted_meanwhile_is_not_inserted_again(
     assert len(table.rows) == len({row[0] for row in table.rows}) == 40
 
 
+def test_a_worker_whose_partitions_go_to_another_inserts_first_what_it_took(example: Any) -> None:
+    module, table = example("worker"), Table()
+    bus = Bus(example, 20)
+    going = module.Worker(bus, table)
+    for _ in range(5):
+        going._take(bus.poll(0))
+    assert table.rows == []
+    going.finish()  # what Kafka calls before it gives the partitions to somebody else
+    assert (len(table.rows), bus.committed) == (5, 5)
+    coming = bus.worker = module.Worker(bus, table)
+    bus.position = bus.committed
+    coming.run()
+    assert len(table.rows) == len({row[0] for row in table.rows}) == 40
+
+
+def test_a_worker_whose_partitions_went_to_another_already_forgets_what_it_took(example: Any) -> None:
+    module, table = example("worker"), Table()
+    bus = Bus(example, 20)
+    late = module.Worker(bus, table)
+    for _ in range(5):
+        late._take(bus.poll(0))
+    other = bus.worker = module.Worker(bus, table)
+    bus.position = 0
+    other.run()
+    late.give_up()
+    late.finish()
+    bus.position, bus.worker = 3, late
+    late.run()
+    assert len(table.rows) == len({row[0] for row in table.rows}) == 40
+
+
 def test_a_service_that_halts_shows_as_many_late_answers_not_as_one(
     processes: Any, example: Any, tmp_path: Path
 ) -> None:
