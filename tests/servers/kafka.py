@@ -195,7 +195,7 @@ class KafkaServer:
         properties.touch(0o600)
         properties.write_text("".join(f"{key}={text}\n" for key, text in self._all_settings(node).items()))
         scram = f"SCRAM-SHA-512=[name={self.username},password={self.password}]"
-        command = [*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
         done = subprocess.run([*command, "--add-scram", scram], capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, f"Kafka's storage tool failed: {done.stdout[-1000:]} {done.stderr[-1000:]}"
 
