@@ -18,7 +18,9 @@ from tests.servers.clickhouse import RIGHTS, ClickHouseServer, running_clickhous
 from tests.servers.clickhouse_fixtures import (  # noqa: F401  # Fixtures.
     CLICKHOUSE_GROUP,
     clickhouse_fixture,
+    impatient_fixture,
     login_of,
+    next_of,
     open_target,
 )
 from tests.targets import reading
@@ -29,7 +31,7 @@ from vantage_secrets.errors import (
     TargetUnavailableError,
 )
 from vantage_secrets.secret import SecretReading, SecretValue
-from vantage_secrets.targets.clickhouse import ClickHouseTarget, servers, user_entries
+from vantage_secrets.targets.clickhouse import ClickHouseTarget, user_entries
 from vantage_secrets.targets.contract import Overlap
 
 pytestmark = CLICKHOUSE_GROUP
@@ -66,11 +68,6 @@ def open_files(server: ClickHouseServer, account: str, **settings: Any) -> Click
     return open_target(server, account, users_file=server.users_file, users_folder=server.users_folder, **settings)
 
 
-def next_of(target: ClickHouseTarget, current: SecretReading) -> SecretReading:
-    """Return a version that is not installed yet."""
-    return reading(target.generate(current), f"version-{next(_SERIAL)}")
-
-
 def rotate(target: ClickHouseTarget, current: SecretReading) -> SecretReading:
     """Return the version that is accepted alone, after a whole rotation."""
     pending = next_of(target, current)
@@ -80,12 +77,6 @@ def rotate(target: ClickHouseTarget, current: SecretReading) -> SecretReading:
     target.revoke(current, keep=pending)
     target.verify_refused(current)
     return pending
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for what will not come."""
-    monkeypatch.setattr(servers, "SETTLE_SECONDS", 0.1)
 
 
 def test_a_server_without_sql_users_takes_files_and_says_so(target: ClickHouseTarget) -> None:

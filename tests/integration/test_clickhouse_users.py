@@ -1,10 +1,8 @@
-"""Users of SQL: what is chosen, what is refused, and what a run that dies leaves, on a front of ours."""
+"""SQL users of ClickHouse: drift, strangers, what must not come back and what must not end, on a front of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from itertools import count
 from typing import Any
 
 import clickhouse_connect
@@ -15,170 +13,33 @@ from tests.canary import canary, leaks_in, planted
 from tests.servers.clickhouse_fixtures import (  # noqa: F401  # Fixtures.
     ACCOUNT,
     CLICKHOUSE_GROUP,
+    NO_METHOD_ENDS,
     front_fixture,
     front_process_fixture,
     login_of,
     make_account,
+    next_of,
     open_target,
     opener,
-    replica_fixture,
-    replica_process_fixture,
 )
 from tests.servers.clickhouse_front import ClickHouseFront
 from tests.targets import reading
 from vantage_secrets.clock import utc_now
 from vantage_secrets.credential import Credential
 from vantage_secrets.errors import (
-    CredentialAcceptedError,
-    CredentialRefusedError,
     RotationError,
-    TargetUnavailableError,
 )
 from vantage_secrets.secret import SecretReading, SecretValue
-from vantage_secrets.targets.clickhouse import ClickHouseTarget, servers
-from vantage_secrets.targets.clickhouse.connection import Server
-from vantage_secrets.targets.contract import UNKNOWN_USE, Overlap
+from vantage_secrets.targets.clickhouse.statements import quoted_name, quoted_text
+from vantage_secrets.targets.contract import UNKNOWN_USE
 
 pytestmark = CLICKHOUSE_GROUP
-
-_OLD = "24.8.14.39"
-"""A release without an end for each method."""
-
-_VERSION = count(1)
-
-
-def next_of(target: ClickHouseTarget, current: SecretReading | None) -> SecretReading:
-    """Return a version that is not installed yet."""
-    return reading(target.generate(current), f"version-{next(_VERSION)}")
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for what will not come."""
-    monkeypatch.setattr(servers, "SETTLE_SECONDS", 0.1)
-
-
-# what is chosen
-
-
-@pytest.mark.parametrize(
-    ("version", "methods_max", "overlap"),
-    [
-        ("26.9.2.1", 100, Overlap.TWO_CREDENTIALS),
-        ("24.10.1.2812", 100, Overlap.TWO_CREDENTIALS),
-        ("24.10.1.2812", 1, Overlap.ALTERNATING_USERS),
-        ("24.9.3.128", 100, Overlap.ALTERNATING_USERS),
-        ("24.8.4.13.altinitystable", 100, Overlap.ALTERNATING_USERS),
-        ("23.8.16.40", 100, Overlap.ALTERNATING_USERS),
-    ],
-)
-def test_the_strategy_is_what_the_server_can(
-    front: ClickHouseFront, version: str, methods_max: int, overlap: Overlap
-) -> None:
-    make_account(front)
-    front.switch(version=version, methods_max=methods_max)
-    assert open_target(front, ACCOUNT).probe().overlap is overlap
-
-
-def test_users_that_alternate_already_go_on_after_an_update(front: ClickHouseFront) -> None:
-    current = make_account(front)
-    front.switch(version=_OLD)
-    target = open_target(front, ACCOUNT)
-    target.install(next_of(target, current), keep=current)
-    front.switch(version="26.9.2.1")
-    assert open_target(front, ACCOUNT).probe().overlap is Overlap.ALTERNATING_USERS
-
-
-def test_servers_of_different_releases_have_no_two_credentials_and_are_told_of(
-    front: ClickHouseFront, replica: ClickHouseFront
-) -> None:
-    make_account(front)
-    replica.switch(version=_OLD)
-    probe = open_target(front, ACCOUNT, replicas=(replica.url,)).probe()
-    assert probe.overlap is Overlap.ALTERNATING_USERS
-    assert "different releases" in probe.warnings[0]
-    assert "24.8.14" in probe.warnings[0]
-
-
-@pytest.mark.parametrize("version", ["24.3.3.102", "24.5.3.5"])
-def test_a_release_that_forgets_ends_is_told_of(front: ClickHouseFront, version: str) -> None:
-    make_account(front)
-    front.switch(version=version)
-    said = " ".join(open_target(front, ACCOUNT).probe().warnings)
-    assert "forgets VALID UNTIL" in said
-    assert "ALTER USER holds for every user" in said
-
-
-@pytest.mark.parametrize(
-    ("switches", "settings", "message", "hint"),
-    [
-        ({"version": "18.16.1"}, {}, "no SQL users", "users_folder"),
-        ({"version": "22.8.1.1"}, {"strategy": "two-credentials"}, "no SQL users", "23.8"),
-        ({"version": _OLD}, {"strategy": "two-credentials"}, "runs 24.8.14", "alternating-users"),
-        ({"methods_max": 1}, {"strategy": "two-credentials"}, "max_authentication_methods", "alternating-users"),
-        ({}, {"strategy": "users-files"}, "does not say where", "users_file"),
-        ({}, {"admin_user": "nobody", "url": "ftp://x"}, "not the HTTP address", "https://"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_with_the_fix(
-    front: ClickHouseFront, switches: dict[str, Any], settings: dict[str, Any], message: str, hint: str
-) -> None:
-    make_account(front)
-    front.switch(**switches)
-    with pytest.raises(RotationError, match=message) as refused:
-        open_target(front, ACCOUNT, **settings).probe()
-    assert hint in refused.value.hint
-
-
-@pytest.mark.parametrize("strategy", ["auto", "two-credentials", "alternating-users"])
-def test_a_user_of_users_xml_is_refused_with_the_fix(front: ClickHouseFront, strategy: str) -> None:
-    front.switch(storage="users_xml")
-    make_account(front)
-    with pytest.raises(RotationError, match="495") as refused:
-        open_target(front, ACCOUNT, strategy=strategy).generate(None)
-    assert "users_folder" in refused.value.hint
-
-
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
-def test_a_missing_account_is_refused_with_the_statement_that_makes_it(front: ClickHouseFront, version: str) -> None:
-    front.switch(version=version)
-    target = open_target(front, ACCOUNT)
-    with pytest.raises(RotationError, match=f"no user '{ACCOUNT}'") as refused:
-        target.install(next_of(target, None), keep=None)
-    assert f"CREATE USER {ACCOUNT}" in refused.value.hint
-
-
-# the administrator
-
-
-def test_a_refused_administrator_is_no_refusal_of_the_credential(front: ClickHouseFront) -> None:
-    current = make_account(front)
-    front.admin_password, right = canary("wrong-admin"), front.admin_password
-    try:
-        target = open_target(front, ACCOUNT)
-    finally:
-        front.admin_password = right
-    with pytest.raises(RotationError, match="refuses the administrator") as refused:
-        target.probe()
-    assert "admin_secret" in refused.value.hint
-    target.verify(current)
-
-
-def test_an_administrator_who_may_not_change_users_is_told_what_is_missing(front: ClickHouseFront) -> None:
-    current = make_account(front)
-    target = open_target(front, ACCOUNT)
-    pending = next_of(target, current)
-    front.switch(may_not_change=True)
-    with pytest.raises(RotationError, match="code 497") as refused:
-        target.install(pending, keep=current)
-    assert "Grant the administrator" in refused.value.hint
-    target.verify(current)
 
 
 # what leaves
 
 
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+@pytest.mark.parametrize("version", ["26.9.2.1", NO_METHOD_ENDS])
 def test_a_password_leaves_as_a_login_or_a_salted_hash_and_in_no_other_way(
     front: ClickHouseFront, version: str
 ) -> None:
@@ -205,6 +66,16 @@ def test_a_password_leaves_as_a_login_or_a_salted_hash_and_in_no_other_way(
     assert seen.count("sha256_hash BY '") == seen.count("' SALT '") > 6
 
 
+@pytest.mark.parametrize(
+    "nasty", ["a'b", "a`b", "a\\", "\\'; DROP USER admin; --", "ä\t\n{x:String}", "HOST NONE", '"']
+)
+def test_the_engine_reads_what_is_quoted_as_it_was(front: ClickHouseFront, nasty: str) -> None:
+    target = open_target(front, ACCOUNT)._servers
+    assert target.rows(f"SELECT {quoted_text(nasty)} AS text, 1 AS {quoted_name(nasty)}", target.all[0]) == [
+        {"text": nasty, nasty: 1}
+    ]
+
+
 # drift and strangers
 
 
@@ -224,7 +95,7 @@ def test_a_password_leaves_as_a_login_or_a_salted_hash_and_in_no_other_way(
 def test_users_that_have_drifted_apart_are_refused_with_the_difference(
     front: ClickHouseFront, statement: str, difference: str
 ) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     first = make_account(front)
     target, opens = open_target(front, ACCOUNT), opener(front.query, ACCOUNT)
     second, third = (next_of(target, first) for _ in range(2))
@@ -245,7 +116,7 @@ def test_users_that_have_drifted_apart_are_refused_with_the_difference(
 
 
 def test_a_new_user_of_the_pair_has_every_right_of_the_account(front: ClickHouseFront) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     current = make_account(front)
     front.query(f"GRANT ALTER ON vantage.* TO {ACCOUNT} WITH GRANT OPTION")
     front.query(f"CREATE QUOTA fair FOR INTERVAL 1 hour MAX queries = 1000 TO {ACCOUNT}, other")
@@ -296,7 +167,7 @@ def test_a_third_password_is_not_taken_away(front: ClickHouseFront) -> None:
         target.install(next_of(target, current), keep=current)
 
 
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+@pytest.mark.parametrize("version", ["26.9.2.1", NO_METHOD_ENDS])
 def test_a_value_for_another_user_is_refused(front: ClickHouseFront, version: str) -> None:
     front.switch(version=version)
     current = make_account(front)
@@ -330,7 +201,7 @@ def test_named_fields_stay_named_where_one_user_has_two_passwords(front: ClickHo
 # what a person brings
 
 
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+@pytest.mark.parametrize("version", ["26.9.2.1", NO_METHOD_ENDS])
 def test_a_password_that_works_already_is_left_as_it_is(front: ClickHouseFront, version: str) -> None:
     front.switch(version=version)
     brought = make_account(front)
@@ -343,7 +214,7 @@ def test_a_password_that_works_already_is_left_as_it_is(front: ClickHouseFront, 
     assert "VALID UNTIL '2099-01-01 00:00:00'" in front.query(f"SHOW CREATE USER {ACCOUNT}")
 
 
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
+@pytest.mark.parametrize("version", ["26.9.2.1", NO_METHOD_ENDS])
 def test_a_password_that_is_new_is_installed_and_can_be_rotated(front: ClickHouseFront, version: str) -> None:
     front.switch(version=version)
     unknown = make_account(front)
@@ -359,7 +230,7 @@ def test_a_password_that_is_new_is_installed_and_can_be_rotated(front: ClickHous
 
 
 def test_a_password_for_the_user_in_use_is_refused_where_two_alternate(front: ClickHouseFront) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     current = make_account(front)
     brought = reading(SecretValue(canary("brought")), "brought")
     with pytest.raises(RotationError, match="which has one password") as refused:
@@ -426,8 +297,26 @@ def test_a_limit_of_a_process_that_did_not_install_tells_the_end_and_harms_nobod
         target.verify(one)
 
 
+def test_a_process_that_has_slept_through_a_rotation_brings_nothing_back(front: ClickHouseFront) -> None:
+    first = make_account(front)
+    sleeper, awake = open_target(front, ACCOUNT), open_target(front, ACCOUNT)
+    second = next_of(sleeper, first)
+    sleeper.install(second, keep=first)
+    awake.revoke(first, keep=second)
+    third = next_of(awake, second)
+    awake.install(third, keep=second)
+    awake.revoke(second, keep=third)
+    fourth = next_of(awake, third)
+    awake.install(fourth, keep=third)
+    sleeper.limit(third, until=utc_now() + timedelta(hours=1))
+    for one in (third, fourth):
+        sleeper.verify(one)
+    for one in (first, second):
+        sleeper.verify_refused(one)
+
+
 def test_a_late_install_of_the_users_name_gives_way_to_the_version_that_stays(front: ClickHouseFront) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     first = make_account(front)
     target = open_target(front, ACCOUNT)
     winner, loser = next_of(target, first), next_of(target, first)
@@ -441,7 +330,7 @@ def test_a_late_install_of_the_users_name_gives_way_to_the_version_that_stays(fr
 
 
 def test_a_limit_is_for_the_password_and_not_for_whoever_has_its_user_now(front: ClickHouseFront) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     first = make_account(front)
     target = open_target(front, ACCOUNT)
     older, newer = next_of(target, first), next_of(target, first)
@@ -450,129 +339,6 @@ def test_a_limit_is_for_the_password_and_not_for_whoever_has_its_user_now(front:
     until = utc_now().replace(microsecond=0)
     assert open_target(front, ACCOUNT).limit(older, until=until) == until
     target.verify(newer)
-
-
-# several servers
-
-
-def test_each_server_is_changed_and_verified_where_there_is_no_cluster(
-    front: ClickHouseFront, replica: ClickHouseFront
-) -> None:
-    current = make_account(front)
-    password = login_of(current)[1]
-    replica.query(f"CREATE USER {ACCOUNT} IDENTIFIED WITH sha256_password BY '{password}'")
-    _rotate_everywhere(open_target(front, ACCOUNT, replicas=(replica.url,)), current, front, replica)
-
-
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
-def test_a_cluster_is_changed_by_one_server_and_verified_on_all(
-    front: ClickHouseFront, replica: ClickHouseFront, version: str
-) -> None:
-    current = _in_cluster(front, replica, version)
-    target = open_target(front, ACCOUNT, replicas=(replica.url,), cluster="main-1")
-    _rotate_everywhere(target, current, front, replica)
-    changes = [text for text in front.seen if "ALTER USER" in text]
-    assert changes
-    assert all("ON CLUSTER `main-1`" in text for text in changes)
-
-
-def _in_cluster(front: ClickHouseFront, replica: ClickHouseFront, version: str) -> SecretReading:
-    current = make_account(front)
-    password = login_of(current)[1]
-    replica.query(f"CREATE USER {ACCOUNT} IDENTIFIED WITH sha256_password BY '{password}' HOST LOCAL")
-    for server in (front, replica):
-        server.switch(version=version)
-    front.switch(peers=[replica.port])
-    front.forget_seen()
-    return current
-
-
-def _rotate_everywhere(
-    target: ClickHouseTarget, current: SecretReading, front: ClickHouseFront, replica: ClickHouseFront
-) -> None:
-    both = [opener(server.query, ACCOUNT) for server in (front, replica)]
-    for _ in range(2):
-        pending = next_of(target, current)
-        target.install(pending, keep=current)
-        target.verify(pending)
-        assert [opens(one) for opens in both for one in (current, pending)] == [True] * 4
-        target.limit(current, until=utc_now() + timedelta(hours=1))
-        target.revoke(current, keep=pending)
-        target.verify_refused(current)
-        assert [opens(one) for opens in both for one in (current, pending)] == [False, True] * 2
-        current = pending
-
-
-def test_a_replica_that_was_not_changed_is_found_out(
-    front: ClickHouseFront, replica: ClickHouseFront, impatient: None
-) -> None:
-    current = _in_cluster(front, replica, "26.9.2.1")
-    front.switch(peers=[])  # the cluster of that name does not have the replica
-    target = open_target(front, ACCOUNT, replicas=(replica.url,), cluster="main")
-    pending = next_of(target, current)
-    target.install(pending, keep=current)
-    with pytest.raises(CredentialRefusedError, match=str(replica.port)):
-        target.verify(pending)
-    target.revoke(current, keep=pending)
-    with pytest.raises(CredentialAcceptedError, match=str(replica.port)):
-        target.verify_refused(current)
-
-
-def test_a_replica_that_is_away_proves_nothing(front: ClickHouseFront) -> None:
-    current = make_account(front)
-    target = open_target(front, ACCOUNT, replicas=("http://127.0.0.1:9",))
-    dead = reading(SecretValue(canary("dead")), "dead")
-    with pytest.raises(TargetUnavailableError, match=r"127\.0\.0\.1:9"):
-        target.verify(current)
-    with pytest.raises(TargetUnavailableError, match=r"127\.0\.0\.1:9"):
-        target.verify_refused(dead)
-    with pytest.raises(CredentialRefusedError):
-        target.verify(dead)
-    with pytest.raises(CredentialAcceptedError):
-        target.verify_refused(current)
-
-
-def test_a_cluster_that_cannot_tell_all_its_servers_is_unavailable(
-    front: ClickHouseFront, replica: ClickHouseFront
-) -> None:
-    current = _in_cluster(front, replica, "26.9.2.1")
-    front.switch(peers=[9])
-    target = open_target(front, ACCOUNT, cluster="main")
-    with pytest.raises(TargetUnavailableError, match="159"):
-        target.install(next_of(target, current), keep=current)
-
-
-# servers that are not honest, or not servers
-
-
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
-def test_a_server_that_says_yes_and_does_no_is_found_out(front: ClickHouseFront, version: str, impatient: None) -> None:
-    front.switch(version=version)
-    current = make_account(front)
-    target = open_target(front, ACCOUNT)
-    installed = next_of(target, current)
-    target.install(installed, keep=current)
-    front.switch(changes_nothing=True)
-    pending = next_of(target, installed)
-    target.revoke(current, keep=installed)
-    with pytest.raises(CredentialAcceptedError):
-        target.verify_refused(current)
-    target.install(pending, keep=installed)
-    with pytest.raises(CredentialRefusedError):
-        target.verify(pending)
-
-
-@pytest.mark.parametrize(("status", "message"), [(403, "answered 403"), (200, "answered a login with something else")])
-def test_a_proxys_page_is_neither_a_refusal_nor_acceptance(front: ClickHouseFront, status: int, message: str) -> None:
-    current = make_account(front)
-    front.switch(answers_html=status)
-    target = open_target(front, ACCOUNT)
-    for verb in (target.verify, target.verify_refused):
-        with pytest.raises(TargetUnavailableError, match=message) as told:
-            verb(current)
-        assert "proxy" in told.value.hint
-    with pytest.raises(TargetUnavailableError):
-        target.probe()
 
 
 # the vendor's own client
@@ -606,7 +372,7 @@ def _client(front: ClickHouseFront, one: SecretReading) -> Any:
 
 
 def test_a_consumers_query_is_told_and_ours_are_not_where_users_alternate(front: ClickHouseFront) -> None:
-    front.switch(version=_OLD)
+    front.switch(version=NO_METHOD_ENDS)
     current = make_account(front)
     target = open_target(front, ACCOUNT)
     pending = next_of(target, current)
@@ -628,67 +394,3 @@ def test_which_of_two_passwords_was_used_is_unknown(front: ClickHouseFront) -> N
     target = open_target(front, ACCOUNT)
     front.query("SELECT 1", *login_of(current))
     assert target.last_used(current) == UNKNOWN_USE
-
-
-# runs that die
-
-
-class _DiedError(Exception):
-    """The process ended here."""
-
-
-def _dying(monkeypatch: pytest.MonkeyPatch, after: int, *, done: bool) -> None:
-    """Let the process die at its ``after``-th request, before or after the server has done it."""
-    asked = count()
-    ask = Server.ask
-
-    def dying(self: Server, *args: Any, **more: Any) -> str:
-        if next(asked) != after:
-            return ask(self, *args, **more)
-        if done:
-            ask(self, *args, **more)
-        raise _DiedError
-
-    monkeypatch.setattr(Server, "ask", dying)
-
-
-_Step = Callable[[ClickHouseTarget], object]
-
-
-def _steps(current: SecretReading, pending: SecretReading) -> list[tuple[_Step, tuple[SecretReading, ...]]]:
-    """Return the verbs of a rotation, each with what consumers use meanwhile."""
-    until = utc_now() + timedelta(hours=1)
-    return [
-        (lambda target: target.install(pending, keep=current), (current,)),
-        (lambda target: target.limit(current, until=until), (current, pending)),
-        (lambda target: target.revoke(current, keep=pending), (pending,)),
-    ]
-
-
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("version", ["26.9.2.1", _OLD])
-def test_a_run_that_dies_at_any_request_is_repaired_by_the_next_and_refuses_no_consumer(
-    front: ClickHouseFront, version: str, done: bool
-) -> None:
-    opens = opener(front.query, ACCOUNT)
-    for at in count():
-        front.reset()
-        front.switch(version=version)
-        current = make_account(front)
-        target = open_target(front, ACCOUNT)
-        pending, has_died = next_of(target, current), False
-        for step, in_use in _steps(current, pending):
-            with pytest.MonkeyPatch.context() as patch:
-                _dying(patch, at, done=done)
-                try:
-                    step(target)
-                except _DiedError:
-                    has_died, target = True, open_target(front, ACCOUNT)
-            assert all(map(opens, in_use)), at
-            step(target)
-            assert all(map(opens, in_use)), at
-        target.verify(pending)
-        target.verify_refused(current)
-        if not has_died:
-            assert at > 3
-            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,12 +14,17 @@ from tests.servers.clickhouse_front import ClickHouseFront, running_front
 from tests.targets import context, reading
 from vantage_secrets.credential import Credential
 from vantage_secrets.secret import SecretReading, SecretValue
-from vantage_secrets.targets.clickhouse import ClickHouseTarget
+from vantage_secrets.targets.clickhouse import ClickHouseTarget, servers
 
 CLICKHOUSE_GROUP = pytest.mark.xdist_group("clickhouse")
 """``pytestmark`` of every module that uses these servers, so that a parallel run starts each once."""
 
 ACCOUNT = "vantage_worker"
+
+NO_METHOD_ENDS = "24.8.14.39"
+"""A release without an end for each method: two users alternate there."""
+
+_SERIAL = count(1)
 
 
 def open_target(server: ClickHouseServer | ClickHouseFront, account: str, **settings: Any) -> ClickHouseTarget:
@@ -44,6 +50,11 @@ def make_account(front: ClickHouseFront, account: str = ACCOUNT) -> SecretReadin
     front.query(f"GRANT SELECT, INSERT ON vantage.* TO {account}")
     front.query(f"GRANT writer TO {account}")
     return reading(SecretValue(password), "imported")
+
+
+def next_of(target: ClickHouseTarget, current: SecretReading | None) -> SecretReading:
+    """Return the version that follows; it is not installed yet."""
+    return reading(target.generate(current), f"version-{next(_SERIAL)}")
 
 
 def login_of(one: SecretReading, account: str = ACCOUNT) -> tuple[str, str]:
@@ -100,3 +111,9 @@ def replica_fixture(replica_process: ClickHouseFront, front: ClickHouseFront) ->
     replica_process.reset()
     replica_process.share_admin(front)
     return replica_process
+
+
+@pytest.fixture(name="impatient")
+def impatient_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for what will not come."""
+    monkeypatch.setattr(servers, "SETTLE_SECONDS", 0.1)

@@ -279,7 +279,7 @@ class ClickHouseFront:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(hashlib.sha256(self.admin_password.encode()).hexdigest().encode() + b"\n")
-        self._process.stdin.close()
+        self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the front ended before it listened; run 'make test', which installs chdb"
         self.port = int(line)
@@ -336,8 +336,9 @@ class ClickHouseFront:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @contextmanager
@@ -363,9 +364,16 @@ def _post(port: int, path: str, body: bytes, headers: Mapping[str, str] | None =
     return told
 
 
+def _end_with_the_starter() -> None:
+    """End when the process that started this one has ended, however it did."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 def _main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the engine's own end complains, and keeps nothing of worth
     _Handler.front = Front(sys.argv[1], sys.stdin.readline().strip())
+    threading.Thread(target=_end_with_the_starter, daemon=True).start()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     print(server.server_port, flush=True)

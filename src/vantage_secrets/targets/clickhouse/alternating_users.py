@@ -60,12 +60,11 @@ class AlternatingUsers(Strategy):
                     self._close(other, server)
         self._servers.settle(accepted=(pending,))
 
-    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:
-        """Give the user of ``previous`` an end."""
+    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:  # noqa: ARG002
+        """Give the user of ``previous`` an end, while it has that password."""
         until, ends = until.replace(microsecond=0), []
-        same = newest is not None and newest.username == previous.username
         for server in self._servers.places:
-            if same or previous.username not in self._there(server):
+            if previous.username not in self._there(server):
                 continue
             had = [one.until for one in self._servers.shown(previous.username, server).methods if one.until]
             end = min([until, *had])

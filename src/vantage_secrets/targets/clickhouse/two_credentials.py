@@ -59,15 +59,25 @@ class TwoCredentials(Strategy):
         self._check(previous, newest)
         until = until.replace(microsecond=0)
         ends = []
-        knows_newest = newest is not None and newest.password != previous.password
         for server in self._servers.places:
             shown = self._methods(server)
             had = shown[0].until if len(shown) == 2 else None
             end = min(until, had or until)
-            if newest is not None and knows_newest and had != end and len(shown) == 2 and server.accepts(previous):
-                self._state(server, [Method.of(previous.password, end), Method.of(newest.password)])
+            if newest is not None and had != end and self._are_both(server, shown, previous, newest):
+                self._state(server, [Method.of(previous.password, end), Method.of(newest.password, shown[1].until)])
             ends.append(end)
         return max(ends)
+
+    def _are_both(
+        self, server: Server, shown: tuple[ShownMethod, ...], previous: Credential, newest: Credential
+    ) -> bool:
+        """Return whether the user's two methods are these two: another run may have gone on since ``newest``."""
+        return (
+            len(shown) == 2
+            and previous.password != newest.password
+            and server.accepts(previous)
+            and server.accepts(newest)
+        )
 
     def revoke(self, previous: Credential, keep: Credential | None) -> None:
         """State ``keep`` alone, or what nobody knows."""
