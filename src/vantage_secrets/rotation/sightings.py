@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, select
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
@@ -30,7 +30,7 @@ class Sighting(NamedTuple):
         oldest_at: When the oldest version that still opens the door was written.
         is_under_way: Whether a version is pending or an overlap is open, or a failure leaves that unknown.
         looked_at: When the store was asked.
-        begun_at: When its last rotation began.
+        begun_at: When its last rotation began, or its current version was promoted, whichever is later.
         failure_count: Failed runs since the last good one.
         retry_at: When it is tried again: after a failure, or when its overlap may have ended.
     """
@@ -131,12 +131,12 @@ class Sightings:
             _upsert(connection, [row])
 
     def forgive(self, name: SecretName | None = None) -> None:
-        """Forget the failures of the secret, or of all: they are tried again at the next tick. Safe to repeat."""
-        changes = sightings_table.update().where(sightings_table.c.failure_count > 0)
+        """Forget the secret if its last run failed, or all such: the next tick asks the store anew. Safe to repeat."""
+        failed = delete(sightings_table).where(sightings_table.c.failure_count > 0)
         if name is not None:
-            changes = changes.where(sightings_table.c.secret == str(name))
+            failed = failed.where(sightings_table.c.secret == str(name))
         with self._database.transaction() as connection:
-            connection.execute(changes.values(failure_count=0, retry_at=None))
+            connection.execute(failed)
 
 
 def _known(connection: Connection, names: Iterable[SecretName]) -> dict[str, Row[Any]]:
@@ -155,10 +155,10 @@ def _row(name: SecretName, situation: Situation, before: Row[Any] | None, now: d
     """
     current, oldest = situation.current, situation.previous or situation.current
     current_at = min(current.created_at, now) if current else None
-    is_known = before is not None and current is not None and before.version_id == current.id
-    if is_known and before is not None and before.current_at is not None and current_at is not None:
-        current_at = min(before.current_at, current_at)
-    begun_at = before.begun_at if before else None
+    same = before if before is not None and before.version_id == (current.id if current else None) else None
+    if same is not None and same.current_at is not None and current_at is not None:
+        current_at = min(same.current_at, current_at)
+    begun = [before.begun_at if before else None, current.promoted_at if current else None]
     return {
         "secret": str(name),
         "version_id": current.id if current else None,
@@ -166,9 +166,9 @@ def _row(name: SecretName, situation: Situation, before: Row[Any] | None, now: d
         "oldest_at": min(oldest.created_at, current_at or now) if oldest else None,
         "is_under_way": not situation.is_at_rest,
         "looked_at": now,
-        "begun_at": min(begun_at, now) if begun_at else None,
+        "begun_at": max((min(instant, now) for instant in begun if instant), default=None),
         "failure_count": before.failure_count if before else 0,
-        "retry_at": before.retry_at if before and before.looked_at <= now else None,
+        "retry_at": same.retry_at if same and same.looked_at <= now else None,
     }
 
 

@@ -13,7 +13,6 @@ from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
     DatabaseError,
     RotationError,
-    SecretNotFoundError,
     StoreError,
     StoreUnavailableError,
     TargetError,
@@ -178,7 +177,7 @@ class Ticker:
         begin = work.begin
         try:
             if begin:
-                situation = self._situation(work.spec.name)
+                situation = self._situation_noting(work.spec.name)
                 begin = situation.is_at_rest
                 if begin and not self._may_begin(work, situation):
                     self._sightings.note_looks({work.spec.name: situation}, now=self._clock())
@@ -216,8 +215,8 @@ class Ticker:
             done.append(self._attempt(work))
             if on_done is not None:
                 on_done(done[-1])
-            if isinstance(done[-1].error, Stopped):
-                break
+            if isinstance(done[-1].error, Stopped | StoreUnavailableError):
+                break  # while the store is away, all else would fail too, and the brake would need a person
             (failing.add if done[-1].error is not None else failing.discard)(work.spec.key)
             brake = brake or self._brake(failing)
         brake = brake or self._pauses.all().get(ALL)
@@ -235,11 +234,15 @@ class Ticker:
         paused = self._pauses.all()
         return is_same and ALL not in paused and str(work.spec.name) not in paused
 
-    def _situation(self, name: SecretName) -> Situation:
+    def _situation_noting(self, name: SecretName) -> Situation:
+        """Return where the secret stands; a refusal is its failure, and an outage is nobody's."""
         try:
             found = list(self._look_at([name]))
-        except SecretNotFoundError:
-            found = []
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            self._sightings.note_failure(name, now=self._clock())
+            raise
         return Situation.of(found[0] if found else ())
 
     def _brake(self, failing: set[str]) -> Pause | None:
