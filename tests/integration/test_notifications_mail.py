@@ -5,6 +5,8 @@ from __future__ import annotations
 import email
 import socket
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,9 +17,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from tests.canary import canary, leaks_in, planted
+from tests.e2e.desk import put
+from vantage_secrets.bootstrap import initialise, open_workspace
+from vantage_secrets.clock import utc_now
+from vantage_secrets.drivers.scheduler import Happening, Scheduler
 from vantage_secrets.rotation.notifications import deliver_by_apprise
+from vantage_secrets.secret import SecretValue
+from vantage_secrets.testing import FakeClock
 
 USER = "rotation"
+HOUR = timedelta(hours=1)
 
 
 class _Server:
@@ -104,3 +113,47 @@ def test_nothing_is_imported_from_the_folder_that_one_stands_in(
     (tmp_path / "apprise.py").write_text("raise SystemExit('taken from the folder')")
     monkeypatch.chdir(tmp_path)
     assert deliver_by_apprise([server.url(server.password)], "title", "body") == [True]
+
+
+def test_a_rotation_that_fails_is_mailed_once_by_a_scheduler(server: _Server, tmp_path: Path) -> None:
+    manifest = initialise(tmp_path, environment="test")
+    with manifest.path.open("a") as file:
+        file.write(_FAILING)
+    put(tmp_path, "door", days_ago=89)
+    clock = FakeClock(utc_now())
+    told: list[Happening] = []
+    with closing(open_workspace(manifest.path, clock=clock)) as workspace:
+        place = workspace.manifest.find("OPS_PLACE")
+        workspace.introduce(place, SecretValue(server.url(server.password)))
+        scheduler = Scheduler(workspace, tell=told.append)
+        for _ in range(3):
+            assert not scheduler.run(every=HOUR, once=True)
+            clock.advance(HOUR)
+    [mail] = server.mails
+    assert mail["Subject"] == "Rotation of DOOR failed"
+    body = mail.get_body(("plain", "html"))
+    assert body is not None
+    assert "'/bin/false'" in body.get_content()
+    assert [one.what for one in told if one.key == "DOOR"] == ["failed"] * 3
+    assert not [one for one in told if one.what == "problem"]
+
+
+_FAILING = """
+[targets.command]
+command = ["/bin/false"]
+
+[secrets.DOOR]
+name = "door"
+kind = "command"
+purpose = "A door whose program fails."
+owner = "tests"
+
+[secrets.OPS_PLACE]
+name = "ops-place"
+purpose = "Where people are told."
+owner = "tests"
+required = "never"
+
+[notifications]
+secrets = ["ops-place"]
+"""
