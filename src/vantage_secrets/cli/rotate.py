@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,18 +59,9 @@ def rotate(
     where it stopped.
     """
     from vantage_secrets.clock import parse_duration
-    from vantage_secrets.errors import InvalidInputError
 
-    if (name is not None) + due + all_ != 1:
-        raise InvalidInputError("Name one secret, or --due, or --all.", hint="vantage-secrets status shows the names.")
-    if abandon and (finish or watch or dry_run or due or all_ or grace is not None):
-        raise InvalidInputError("--abandon stands alone.", hint="Give it a NAME and nothing else.")
-    if due and (finish or grace is not None):
-        raise InvalidInputError("With --due the manifest says it all.", hint="Leave out --finish and --grace.")
-    if dry_run and (finish or watch):
-        raise InvalidInputError(
-            "--dry-run does nothing that could be finished or watched.", hint="Leave out the other."
-        )
+    given = {"NAME": name is not None, "--due": due, "--all": all_, "--grace": grace is not None, "--watch": watch}
+    _refuse_what_does_not_go_together(given | {"--dry-run": dry_run, "--finish": finish, "--abandon": abandon})
     length = None if grace is None else parse_duration(grace)
     which = name or ("--due" if due else "--all")
     with session(context, f"rotate {which}" + (" --dry-run" if dry_run else "")) as workspace:
@@ -89,6 +80,27 @@ def rotate(
             run.due()
         else:
             run.several(_work(workspace, None, due=False, finish=finish))
+
+
+def _refuse_what_does_not_go_together(given: Mapping[str, bool]) -> None:
+    """Do nothing for a sensible choice of options.
+
+    Raises:
+        InvalidInputError: They contradict each other.
+    """
+    from vantage_secrets.errors import InvalidInputError
+
+    chosen = {option for option, is_given in given.items() if is_given}
+    if len(chosen & {"NAME", "--due", "--all"}) != 1:
+        raise InvalidInputError("Name one secret, or --due, or --all.", hint="vantage-secrets status shows the names.")
+    if "--abandon" in chosen and chosen != {"NAME", "--abandon"}:
+        raise InvalidInputError("--abandon stands alone.", hint="Give it a NAME and nothing else.")
+    if "--due" in chosen and chosen & {"--finish", "--grace"}:
+        raise InvalidInputError("With --due the manifest says it all.", hint="Leave out --finish and --grace.")
+    if "--dry-run" in chosen and chosen & {"--finish", "--watch"}:
+        raise InvalidInputError(
+            "--dry-run does nothing that could be finished or watched.", hint="Leave out the other."
+        )
 
 
 def _work(workspace: Workspace, name: str | None, *, due: bool, finish: bool) -> list[Work]:
