@@ -30,6 +30,7 @@ from vantage_secrets.targets.clickhouse.statements import (
     drop,
     kill_queries,
 )
+from vantage_secrets.targets.clickhouse.user_entries import UserEntries
 
 pytestmark = CLICKHOUSE_GROUP
 
@@ -181,6 +182,28 @@ def test_the_engine_goes_with_every_statement_as_far_as_it_can_keep_users(
         except AnswerError as exc:
             found[statement] = exc.code
     assert found == expected
+
+
+def test_a_current_engine_reads_our_files_as_an_old_server_does(
+    engine: _Engine, servers: Servers, login: Credential, tmp_path: Path
+) -> None:
+    users_file, folder = tmp_path / "users.xml", tmp_path / "users.d"
+    folder.mkdir()
+    config = _CONFIG.format(path=users_file, digest="ab" * 32, sha1="cd" * 20)
+    users_file.write_text(config)
+    (tmp_path / "config.xml").write_text(config)
+    entries = UserEntries(users_file, folder)
+    entries.write("worker_a", model="worker", digest="ef" * 32)
+    entries.remove("worker")
+    after = _Engine(tmp_path)
+    try:
+        found = Servers([after], "", lambda: login)
+        assert found.storages(("worker", "worker_a", "worker_b"), after) == {"worker_a": "users_xml"}
+        assert not read_rights(servers, "worker", engine).differences(
+            read_rights(found, "worker_a", after), ("worker", "worker_a")
+        )
+    finally:
+        after.stop()
 
 
 def _unknown_policy(engine: _Engine, login: Credential) -> int:
