@@ -258,6 +258,27 @@ def test_two_passwords_of_one_role_have_no_overlap_and_are_refused(
 # the password
 
 
+@pytest.mark.parametrize("piece", ["\0", "\udc80"])
+def test_what_postgresql_would_cut_or_cannot_hold_is_refused(
+    account: str, target: PostgresqlTarget, first: SecretReading, piece: str
+) -> None:
+    value = Credential(f"{account}_b", SecretValue(canary() + piece + "rest")).as_value()
+    with pytest.raises(RotationError, match="not a text that PostgreSQL takes"):
+        target.install(reading(value, "odd"), keep=first)
+
+
+@pytest.mark.parametrize("piece", ["pässwörd \N{SNOWMAN}", " ' \" \\ $$ %s {} ", "\N{ROMAN NUMERAL NINE}\u00a0x"])
+def test_a_password_of_any_characters_opens_the_door(
+    postgresql: PostgresqlServer, account: str, target: PostgresqlTarget, first: SecretReading, piece: str
+) -> None:
+    value = Credential(f"{account}_b", SecretValue(canary() + piece)).as_value()
+    second = reading(value, "odd")
+    target.install(second, keep=first)
+    target.verify(second)
+    with _session(postgresql, second) as session:
+        assert _is_alive(session)
+
+
 def test_no_password_stands_in_the_servers_log_though_it_logs_all_statements(
     postgresql: PostgresqlServer, target: PostgresqlTarget
 ) -> None:

@@ -173,10 +173,10 @@ class PostgresqlTarget(Target):
         """Close nothing: each verb closes its own connections."""
 
     def _credential(self, reading: SecretReading) -> Credential:
-        """Return the credential, which is one of the account's.
+        """Return the credential, which is one of the account's and can be a password of PostgreSQL's.
 
         Raises:
-            RotationError: It is somebody else's.
+            RotationError: It is somebody else's, or no text that PostgreSQL takes.
         """
         credential = Credential.of(reading.value, account=self._account.name)
         if credential.username not in self._account.roles:
@@ -184,6 +184,13 @@ class PostgresqlTarget(Target):
                 f"Version {reading.version.id} of '{self._name}' is for the role '{credential.username}', which is not "
                 f"one of {', '.join(self._account.roles)}.",
                 hint="Correct account in the manifest, or set the secret anew.",
+            )
+        text = credential.password.reveal_text()
+        # SECURITY: libpq would take what comes before a zero byte for the whole password.
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise RotationError(
+                f"Version {reading.version.id} of '{self._name}' is not a text that PostgreSQL takes as a password.",
+                hint="Set the secret anew, without zero bytes and with whole characters.",
             )
         return credential
 
