@@ -25,7 +25,7 @@ from vantage_secrets.targets.api_key import ApiKeyVerifier
 
 KEY = SecretName("vantage/api-key")
 DELIVERY_SECONDS_MAX = 10.0
-_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.002
 
 
 class Delivery:
@@ -122,7 +122,7 @@ def open_producer() -> Any:
     from vantage_secrets.connections.confluent_kafka import FollowingProducer
 
     # Idempotent: a message that is sent again after a cut is in the topic once.
-    config = {**settings.kafka_config(), "enable.idempotence": True, "linger.ms": 5}
+    config = {**settings.kafka_config(), "enable.idempotence": True, "linger.ms": 2}
     return FollowingProducer(default_client(), "KAFKA_SASL_PASSWORD", config, account="vantage")
 
 
