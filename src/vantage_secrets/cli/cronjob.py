@@ -31,7 +31,7 @@ def cronjob(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a Kubernetes CronJob that rotates what is due, for 'kubectl apply -f -'.
+    """Print a Kubernetes CronJob that rotates what is due.
 
     With it come the manifest, a service account, the permissions that the store needs in the cluster, and a volume
     for the audit log. No secret's value is in any of them.
