@@ -24,6 +24,7 @@ from vantage_secrets.bootstrap import Workspace
 from vantage_secrets.drivers.queue_place import QueuePlace
 from vantage_secrets.drivers.scheduler import tell_people, ticker_of, words_of
 from vantage_secrets.errors import DatabaseError
+from vantage_secrets.rotation.convergence import Ending
 from vantage_secrets.rotation.pauses import ALL, Pauses
 from vantage_secrets.rotation.tick import BRAKE, Done, TickReport, Work
 
@@ -280,7 +281,8 @@ def do_work(workspace: Workspace, work: Work, *, tell: Teller) -> Done:
         done = Done(work, ticker.do(work))
     except Exception as error:
         done = Done(work, error=error)
-    if done.error is None and (done.report is None or done.report.verdict is None):
+    verdict = done.report.verdict if done.report else None
+    if done.error is None and (verdict is None or verdict.ending is not Ending.HELD):
         return done  # nothing that people should know
     plans = ticker.plans()
     if done.error is not None:
