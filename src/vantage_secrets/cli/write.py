@@ -50,7 +50,7 @@ def set_(
         version = workspace.introduce(spec, value)
         print_record({"name": str(spec.name), "version": version.id, "stage": version.stage}, as_json=as_json)
         if workspace.target(spec) is None and spec.kind != "static":
-            say(f"The store has it. No installed target can change a {spec.kind}: change it there yourself.")
+            say(f"The store has it. Nothing here can change a {spec.kind} at its target: do that there yourself.")
 
 
 def delete(
