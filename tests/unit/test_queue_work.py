@@ -13,7 +13,7 @@ from vantage_secrets.drivers.queue import Pace, do_work, find_work
 from vantage_secrets.errors import TargetUnavailableError
 from vantage_secrets.rotation.pauses import ALL, Pauses
 from vantage_secrets.rotation.sightings import Sightings
-from vantage_secrets.rotation.tick import BRAKE, Work
+from vantage_secrets.rotation.tick import BRAKE, Ticker, Work
 from vantage_secrets.secret import Stage
 from vantage_secrets.targets.api_key import ApiKeyTarget
 
@@ -63,6 +63,13 @@ def test_a_job_that_is_done_twice_rotates_once(workspace: Workspace) -> None:
     assert first.report.steps[0] == "create"
     assert (second.report, second.error) == (None, None)
     assert stages_of(workspace) == [Stage.CURRENT, Stage.RETIRED]
+
+
+def test_a_job_that_goes_well_looks_at_no_other_secret(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of secrets, one look at all of them costs more than the rotation."""
+    (work,) = find_work(workspace, tell=lambda _line: None)
+    monkeypatch.setattr(Ticker, "plans", lambda _self: pytest.fail("it looked at all secrets"))
+    assert do_work(workspace, work, tell=lambda _line: None).error is None
 
 
 def test_a_job_for_a_version_that_is_no_longer_current_begins_nothing(workspace: Workspace) -> None:
