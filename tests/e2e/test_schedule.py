@@ -131,6 +131,23 @@ def test_it_ends_an_overlap_when_its_time_has_come_and_tells_it_as_a_line_of_jso
     assert set(line) == {"at", "key", "what", "words"}
 
 
+def test_a_changed_manifest_is_taken_at_the_next_look_and_a_mistake_in_it_ends_nothing(desk: Desk) -> None:
+    manifest = desk.folder / "vantage-secrets.toml"
+    good = manifest.read_text()
+    process = desk.start("scheduler", "--every", "1s", "--json")
+    assert process.stdout is not None
+    lines = (json.loads(line) for line in process.stdout)
+    assert next(lines)["what"] == "needed"
+    manifest.write_text(good + "mistake = 1\n")
+    assert "The manifest as it was goes on: " in next(line["words"] for line in lines if line["what"] == "problem")
+    put(desk.folder, "door", days_ago=89)
+    manifest.write_text(good + _MANIFEST.format(program="/bin/false"))
+    failed = next(line for line in lines if line["what"] == "failed")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert (failed["key"], process.returncode) == ("DOOR", 0)
+
+
 def test_sigterm_lets_the_step_under_way_finish_and_the_next_start_goes_on_from_there(slow_desk: Desk) -> None:
     process = slow_desk.start("scheduler")
     wait_until((slow_desk.folder / "installing").exists, "the install")

@@ -125,10 +125,10 @@ def test_a_rotation_that_fails_is_mailed_once_by_a_scheduler(server: _Server, tm
     with closing(open_workspace(manifest.path, clock=clock)) as workspace:
         place = workspace.manifest.find("OPS_PLACE")
         workspace.introduce(place, SecretValue(server.url(server.password)))
-        scheduler = Scheduler(workspace, tell=told.append)
-        for _ in range(3):
-            assert not scheduler.run(every=HOUR, once=True)
-            clock.advance(HOUR)
+    scheduler = Scheduler(lambda: open_workspace(manifest.path, clock=clock), tell=told.append)
+    for _ in range(3):
+        assert not scheduler.run(every=HOUR, once=True)
+        clock.advance(HOUR)
     [mail] = server.mails
     assert mail["Subject"] == "Rotation of DOOR failed"
     body = mail.get_body(("plain", "html"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vantage_secrets.cli.output import is_terminal, print_json, print_json_line, print_rows, say
-from vantage_secrets.cli.session import JsonOption, complete_name, session
+from vantage_secrets.cli.session import JsonOption, complete_name, prompt_for_passphrase, session
 
 if TYPE_CHECKING:
     from vantage_secrets.bootstrap import Workspace
@@ -132,9 +133,14 @@ def scheduler(
     if not timedelta(seconds=1) <= length <= timedelta(days=1):
         raise InvalidInputError("--every is from 1s to 1d.")
     with session(context, "scheduler --once" if once else "scheduler") as workspace:
+        from vantage_secrets.bootstrap import open_workspace
         from vantage_secrets.drivers.scheduler import Scheduler
 
-        driver = Scheduler(workspace, tell=_tell_json if as_json else _tell)
+        path = workspace.manifest.path
+        prompt = cache(prompt_for_passphrase) if sys.stdin.isatty() else None  # it is asked for once
+        driver = Scheduler(
+            lambda: open_workspace(path, why="scheduler", prompt=prompt), tell=_tell_json if as_json else _tell
+        )
         signal.signal(signal.SIGTERM, lambda _number, _frame: driver.stop())
         if not once and not as_json and sys.stdout.isatty():
             print(f"Looking every {every}. Ctrl-C ends it.")

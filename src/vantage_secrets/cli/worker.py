@@ -19,7 +19,7 @@ def worker(
         bool, typer.Option("--prepare", help="Make the queue in the control database, and end. Safe to repeat.")
     ] = False,
 ) -> None:
-    """Rotate what is due, together with other workers, until stopped.
+    """Rotate what is due, together with other workers.
 
     The workers share a queue in a control database on PostgreSQL. Any of them may die at any time; another one goes
     on with its work. SIGTERM lets the rotations that are running finish.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vantage_secrets.bootstrap import Workspace
@@ -80,17 +81,17 @@ class Scheduler:
     """Does a tick again and again.
 
     Args:
-        workspace: Where.
+        open_workspace: Opens the manifest's workspace: at the start, and again when the manifest has changed or a
+            rotation has failed, so that nothing that was opened once and broke is used for ever.
         tell: Told each thing that happened.
     """
 
-    def __init__(self, workspace: Workspace, *, tell: Callable[[Happening], object]) -> None:
+    def __init__(self, open_workspace: Callable[[], Workspace], *, tell: Callable[[Happening], object]) -> None:
         """Begin nothing yet."""
-        self._workspace = workspace
+        self._open = open_workspace
         self._tell_one = tell
         self._stop = threading.Event()
         self._told: set[tuple[str, str]] = set()
-        self._ticker = ticker_of(workspace, on_step=lambda _spec: self._after_step)
 
     def stop(self) -> None:
         """Let the step that is under way finish, and then :meth:`run` return. Safe from a signal's handler."""
@@ -102,37 +103,56 @@ class Scheduler:
         A store or a control database that fails ends no scheduler: it is told, and the next tick tries again.
 
         Args:
-            every: From the beginning of one tick to the next one's.
+            every: From the end of one tick to the beginning of the next.
             once: Return after the first one.
 
         Returns:
             Whether the last tick did all that it found to do.
 
         Raises:
+            ManifestError: The manifest has a mistake when it starts; later that is told, and the old one holds.
             MissingExtraError: The manifest names people to tell, and Apprise is not installed.
             VantageSecretsError: Only with ``once``: the tick could not be done.
         """
-        check_installed(self._workspace.manifest)
-        while True:
-            is_well = self._tick(is_last=once)
-            if once or self._stop.wait(every.total_seconds()):
-                return is_well
-
-    def _tick(self, *, is_last: bool) -> bool:
+        workspace = self._open()
         try:
-            report = self._ticker.tick(on_done=self._tell_done, should_stop=self._stop.is_set)
+            check_installed(workspace.manifest)
+            written = _written(workspace)
+            while True:
+                is_well = self._tick(workspace, is_last=once)
+                if once or self._stop.wait(every.total_seconds()):
+                    return is_well
+                before, written = written, _written(workspace)  # before it is read: a later change is seen next time
+                if not is_well or written != before:
+                    workspace = self._opened_again(workspace)
+        finally:
+            workspace.close()
+
+    def _opened_again(self, workspace: Workspace) -> Workspace:
+        try:
+            fresh = self._open()
+        except VantageSecretsError as error:
+            self._tell(workspace, "", "problem", f"The manifest as it was goes on: {error.message}")
+            return workspace
+        workspace.close()
+        return fresh
+
+    def _tick(self, workspace: Workspace, *, is_last: bool) -> bool:
+        ticker = ticker_of(workspace, on_step=lambda _spec: self._after_step)
+        try:
+            report = ticker.tick(on_done=partial(self._tell_done, workspace), should_stop=self._stop.is_set)
         except (StoreError, DatabaseError) as error:
             if is_last:
                 raise
-            self._tell("", "problem", error.message)
+            self._tell(workspace, "", "problem", error.message)
             return False
         if report.brake is not None:
-            self._tell("", "paused", f"{report.brake.reason}. Go on: vantage-secrets schedule resume")
+            self._tell(workspace, "", "paused", f"{report.brake.reason}. Go on: vantage-secrets schedule resume")
         for plan in report.plans:
-            self._tell_needed(plan, report.at)
+            self._tell_needed(workspace, plan, report.at)
         if not self._stop.is_set():
-            for sentence in tell_people(self._workspace, report):
-                self._tell("", "problem", sentence)
+            for sentence in tell_people(workspace, report):
+                self._tell(workspace, "", "problem", sentence)
         return not report.failed
 
     def _after_step(self, step: Step, _words: str) -> None:
@@ -140,16 +160,16 @@ class Scheduler:
         if self._stop.is_set() and step != "promote":
             raise Stopped
 
-    def _tell_done(self, done: Done) -> None:
+    def _tell_done(self, workspace: Workspace, done: Done) -> None:
         key = done.work.spec.key
         if isinstance(done.error, Stopped):
-            self._tell(key, "stopped", "after the step that was under way; the next run goes on from there")
+            self._tell(workspace, key, "stopped", "after the step that was under way; the next run goes on from there")
         elif done.error is not None:
-            self._tell(key, "failed", words_of(done.error))
+            self._tell(workspace, key, "failed", words_of(done.error))
         elif done.report is not None and done.report.steps:
-            self._tell(key, "began" if "create" in done.report.steps else "went on", _progress(done.report))
+            self._tell(workspace, key, "began" if "create" in done.report.steps else "went on", _progress(done.report))
 
-    def _tell_needed(self, plan: Plan, now: datetime) -> None:
+    def _tell_needed(self, workspace: Workspace, plan: Plan, now: datetime) -> None:
         """Tell once what only a person can do."""
         is_due = plan.times is not None and now >= plan.times.due_at
         if plan.standing not in _FOR_A_PERSON or (plan.standing is Standing.BY_HAND and not is_due):
@@ -158,10 +178,10 @@ class Scheduler:
         if (plan.spec.key, version_id or "") not in self._told:
             self._told.add((plan.spec.key, version_id or ""))
             state = "due, and nothing here can change it at its target" if is_due else "missing"
-            self._tell(plan.spec.key, "needed", f"{state}. Next: vantage-secrets set {plan.spec.key}")
+            self._tell(workspace, plan.spec.key, "needed", f"{state}. Next: vantage-secrets set {plan.spec.key}")
 
-    def _tell(self, key: str, what: str, words: str) -> None:
-        self._tell_one(Happening(self._workspace.clock(), key, what, words))
+    def _tell(self, workspace: Workspace, key: str, what: str, words: str) -> None:
+        self._tell_one(Happening(workspace.clock(), key, what, words))
 
 
 def words_of(error: Exception) -> str:
@@ -170,6 +190,14 @@ def words_of(error: Exception) -> str:
     SECURITY: the text of an error that is not ours may hold anything, so only its type is shown.
     """
     return error.message if isinstance(error, VantageSecretsError) else f"an unexpected {type(error).__name__}"
+
+
+def _written(workspace: Workspace) -> int:
+    """Return when the manifest was written, nanoseconds; 0 when it is gone, and then what was read of it holds."""
+    try:
+        return workspace.manifest.path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _progress(report: RotationReport) -> str:
