@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.canary import canary
 from tests.servers.connections_steps import NAME, ChangingSecret, Load, wait_until
 from tests.servers.kafka import KafkaServer, running_kafka
 from tests.servers.kafka_steps import AclOperation, ResourceType, acl, allow, give_password, make_topic, new_account
@@ -74,8 +75,12 @@ def test_clients_that_were_told_nothing_ask_once_they_are_cut_and_nothing_is_los
         produced, consumed = Load(produce, per_second=200), Load(consume, per_second=2000)
         with consumed.running(), produced.running():
             produced.wait_for(50)
-            version = secret.put_login(*principal(server, f"{account}-{'a' if same_user else 'b'}", topic))
-            if not same_user:
+            if same_user:  # First the store: a client that finds neither there nor at Kafka what it knows has lost.
+                password = canary()
+                version = secret.put_login(f"{account}-a", password)
+                give_password(server, f"{account}-a", password=password)
+            else:
+                version = secret.put_login(*principal(server, f"{account}-b", topic))
                 give_password(server, f"{account}-a")
             wait_until(lambda: secret.is_held_by_all(version), "the new version")
             produced.wait_for(100)
