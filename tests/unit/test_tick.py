@@ -63,11 +63,21 @@ def test_an_open_overlap_goes_on_when_its_time_has_come_and_not_before(scene: Ti
     assert scene.situation(FIRST.name).previous is not None
     scene.runs.clear()
     scene.clock.advance(HOUR - MINUTE)
+    scene.ticker.plans(look_at_all=True)  # somebody looks meanwhile
     assert scene.ticker.tick().done == ()
     scene.clock.advance(MINUTE)
     [done] = scene.ticker.tick().done
     assert (done.work, scene.runs) == (Work(FIRST, begin=False), [(FIRST.key, False)])
     assert scene.situation(FIRST.name).is_at_rest
+
+
+def test_an_end_that_a_clock_of_the_future_had_set_is_not_waited_for(scene: TickScene) -> None:
+    scene.slow.add(FIRST.key)
+    scene.ticker.tick()
+    scene.clock.advance(400 * DAY)
+    scene.ticker.tick()
+    scene.clock.advance(-400 * DAY)
+    assert [done.work for done in scene.ticker.tick().done] == [Work(FIRST, begin=False)]
 
 
 def test_what_another_machine_left_pending_goes_on(scene: TickScene) -> None:
