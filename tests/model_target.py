@@ -82,7 +82,7 @@ class ModelTarget(Target):
         if not self._accepts(pending):
             raise CredentialRefusedError("no")
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(self, previous: SecretReading, *, until: datetime, keep: SecretReading | None) -> datetime:
         self._answer()
         key = key_of(previous.value)
         if self.is_lying or key not in self._ends:

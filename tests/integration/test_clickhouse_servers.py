@@ -84,7 +84,7 @@ def _rotate_everywhere(
         target.install(pending, keep=current)
         target.verify(pending)
         assert [opens(one) for opens in both for one in (current, pending)] == [True] * 4
-        target.limit(current, until=utc_now() + timedelta(hours=1))
+        target.limit(current, until=utc_now() + timedelta(hours=1), keep=pending)
         target.revoke(current, keep=pending)
         target.verify_refused(current)
         assert [opens(one) for opens in both for one in (current, pending)] == [False, True] * 2
@@ -193,7 +193,7 @@ def _steps(current: SecretReading, pending: SecretReading) -> list[tuple[_Step, 
     until = utc_now() + timedelta(hours=1)
     return [
         (lambda target: target.install(pending, keep=current), (current,)),
-        (lambda target: target.limit(current, until=until), (current, pending)),
+        (lambda target: target.limit(current, until=until, keep=pending), (current, pending)),
         (lambda target: target.revoke(current, keep=pending), (pending,)),
     ]
 

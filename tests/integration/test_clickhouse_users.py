@@ -52,7 +52,7 @@ def test_a_password_leaves_as_a_login_or_a_salted_hash_and_in_no_other_way(
         pending = next_of(target, current)
         target.install(pending, keep=current)
         target.verify(pending)
-        target.limit(current, until=utc_now() + timedelta(hours=1))
+        target.limit(current, until=utc_now() + timedelta(hours=1), keep=pending)
         target.last_used(current)
         target.revoke(current, keep=pending)
         target.verify_refused(current)
@@ -246,7 +246,7 @@ def test_a_strategy_can_be_changed_between_two_rotations(front: ClickHouseFront)
         target.install(pending, keep=current)
         target.verify(current)
         target.verify(pending)
-        target.limit(current, until=utc_now() + timedelta(hours=1))
+        target.limit(current, until=utc_now() + timedelta(hours=1), keep=pending)
         target.revoke(current, keep=pending)
         target.verify_refused(current)
         current = pending
@@ -284,17 +284,30 @@ def test_nothing_is_revoked_for_the_sake_of_a_version_that_does_not_work(front: 
     target.verify(current)
 
 
-def test_a_limit_of_a_process_that_did_not_install_tells_the_end_and_harms_nobody(front: ClickHouseFront) -> None:
+def test_any_process_can_have_the_server_end_the_old_one_and_none_lengthens_it(front: ClickHouseFront) -> None:
     current = make_account(front)
     target = open_target(front, ACCOUNT)
     pending = next_of(target, current)
     target.install(pending, keep=current)
     until = utc_now().replace(microsecond=0) + timedelta(hours=1)
-    assert open_target(front, ACCOUNT).limit(current, until=until) == until
-    assert target.limit(current, until=until) == until
-    assert open_target(front, ACCOUNT).limit(current, until=until + timedelta(hours=1)) == until
+    front.forget_seen()
+    assert open_target(front, ACCOUNT).limit(current, until=until, keep=pending) == until
+    assert any("VALID UNTIL" in statement for statement in front.seen)
+    longer = until + timedelta(hours=1)
+    assert open_target(front, ACCOUNT).limit(current, until=longer, keep=pending) == until
     for one in (current, pending):
         target.verify(one)
+
+
+def test_without_what_stays_a_limit_tells_the_end_and_changes_nothing(front: ClickHouseFront) -> None:
+    current = make_account(front)
+    target = open_target(front, ACCOUNT)
+    pending = next_of(target, current)
+    target.install(pending, keep=current)
+    until = utc_now().replace(microsecond=0) + timedelta(hours=1)
+    front.forget_seen()
+    assert target.limit(current, until=until, keep=None) == until
+    assert not any("ALTER USER" in statement for statement in front.seen)
 
 
 def test_a_process_that_has_slept_through_a_rotation_brings_nothing_back(front: ClickHouseFront) -> None:
@@ -308,7 +321,7 @@ def test_a_process_that_has_slept_through_a_rotation_brings_nothing_back(front: 
     awake.revoke(second, keep=third)
     fourth = next_of(awake, third)
     awake.install(fourth, keep=third)
-    sleeper.limit(third, until=utc_now() + timedelta(hours=1))
+    sleeper.limit(third, until=utc_now() + timedelta(hours=1), keep=second)
     for one in (third, fourth):
         sleeper.verify(one)
     for one in (first, second):
@@ -325,7 +338,7 @@ def test_a_late_install_of_the_users_name_gives_way_to_the_version_that_stays(fr
     target.revoke(loser, keep=winner)
     target.verify(winner)
     target.verify_refused(loser)
-    assert target.limit(loser, until=utc_now()) <= utc_now()
+    assert target.limit(loser, until=utc_now(), keep=winner) <= utc_now()
     target.verify(winner)
 
 
@@ -337,7 +350,7 @@ def test_a_limit_is_for_the_password_and_not_for_whoever_has_its_user_now(front:
     target.install(older, keep=first)
     target.install(newer, keep=first)
     until = utc_now().replace(microsecond=0)
-    assert open_target(front, ACCOUNT).limit(older, until=until) == until
+    assert open_target(front, ACCOUNT).limit(older, until=until, keep=newer) == until
     target.verify(newer)
 
 

@@ -214,7 +214,7 @@ def test_a_value_for_somebody_elses_role_is_refused(target: PostgresqlTarget, fi
     for verb in (
         lambda: target.install(foreign, keep=first),
         lambda: target.revoke(foreign, keep=first),
-        lambda: target.limit(foreign, until=utc_now()),
+        lambda: target.limit(foreign, until=utc_now(), keep=None),
     ):
         with pytest.raises(RotationError, match="is for the role 'postgres'"):
             verb()
@@ -313,7 +313,7 @@ def test_the_limit_is_the_servers_own_and_a_new_password_begins_without_one(
     postgresql: PostgresqlServer, target: PostgresqlTarget, first: SecretReading, second: SecretReading
 ) -> None:
     until = utc_now() + timedelta(hours=1)
-    target.limit(first, until=until)
+    target.limit(first, until=until, keep=None)
     query = "SELECT rolvaliduntil, isfinite(rolvaliduntil) FROM pg_roles WHERE rolname = %s"
     with postgresql.connect() as superuser:
         assert superuser.execute(query, [first.value.field("username")]).fetchone() == (until, True)
@@ -329,8 +329,8 @@ def test_a_late_limit_does_not_touch_the_roles_next_password(
 ) -> None:
     target.revoke(first, keep=second)
     third = _installed(target, second)
-    assert target.limit(first, until=utc_now() + timedelta(seconds=1)) <= utc_now()
-    ends_at = target.limit(third, until=utc_now() + timedelta(days=300))
+    assert target.limit(first, until=utc_now() + timedelta(seconds=1), keep=None) <= utc_now()
+    ends_at = target.limit(third, until=utc_now() + timedelta(days=300), keep=None)
     assert ends_at > utc_now() + timedelta(days=299)
 
 
@@ -446,7 +446,7 @@ def test_every_server_is_asked_and_one_that_differs_is_named(
     target = open_target(replicas=(standby.url(),))
     first = _installed(target, None)
     second = _installed(target, first)
-    target.limit(first, until=utc_now() - timedelta(hours=1))
+    target.limit(first, until=utc_now() - timedelta(hours=1), keep=None)
     with standby.first_rule(f"host all {first.value.field('username')} all trust"):
         with pytest.raises(CredentialAcceptedError, match=f"127.0.0.1:{standby.port} still accepts"):
             target.verify_refused(first)
@@ -527,7 +527,7 @@ def test_an_administrator_needs_createrole_and_pg_signal_backend_and_no_more(
     target = open_target(administrator)
     first = _installed(target, None)
     second = _installed(target, first)
-    target.limit(first, until=utc_now() + timedelta(hours=1))
+    target.limit(first, until=utc_now() + timedelta(hours=1), keep=None)
     with _session(postgresql, first) as session:
         target.revoke(first, keep=second)
         _wait_until_ended(session)

@@ -88,7 +88,7 @@ def test_a_revoked_key_is_refused_by_the_next_snapshot(
 
 def test_expiry_holds_at_the_moment_even_inside_a_snapshot(bench: RotationBench, verifier: ApiKeyVerifier) -> None:
     reading = _installed(bench)
-    bench.target.limit(reading, until=bench.clock() + GRACE)
+    bench.target.limit(reading, until=bench.clock() + GRACE, keep=None)
     assert verifier.verify(NAME, reading.value.reveal_text())
     bench.clock.advance(GRACE)
     assert verifier.verify(NAME, reading.value.reveal_text()) is None
@@ -97,8 +97,8 @@ def test_expiry_holds_at_the_moment_even_inside_a_snapshot(bench: RotationBench,
 def test_a_limit_is_never_lengthened(bench: RotationBench) -> None:
     reading = _installed(bench)
     near, far = bench.clock() + GRACE, bench.clock() + 10 * GRACE
-    assert bench.target.limit(reading, until=near) == near
-    assert bench.target.limit(reading, until=far) == near
+    assert bench.target.limit(reading, until=near, keep=None) == near
+    assert bench.target.limit(reading, until=far, keep=None) == near
 
 
 def test_a_database_that_is_away_accepts_nothing_and_says_so(

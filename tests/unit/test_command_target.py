@@ -169,7 +169,7 @@ def test_a_program_is_asked_for_optional_verbs_only_when_it_knows_them(
 ) -> None:
     target = program("say(answer='ok' if asked['verb'] == 'probe' else 'error')")
     until = datetime(2030, 1, 1, tzinfo=UTC)
-    assert target.limit(first, until=until) == until
+    assert target.limit(first, until=until, keep=None) == until
     assert target.last_used(first) == UNKNOWN_USE
     assert len(target.generate(first).reveal_text()) == 43
 
@@ -182,7 +182,7 @@ def test_a_program_that_knows_them_is_taken_at_its_word(
         " ends_at='2029-01-01T02:00:00+02:00', at='2028-01-01T00:00:00Z')"
     )
     assert target.generate(None).reveal() == {"username": "u", "password": "p"}
-    assert target.limit(first, until=datetime(2030, 1, 1, tzinfo=UTC)) == datetime(2029, 1, 1, tzinfo=UTC)
+    assert target.limit(first, until=datetime(2030, 1, 1, tzinfo=UTC), keep=None) == datetime(2029, 1, 1, tzinfo=UTC)
     assert target.last_used(first) == LastUse(True, datetime(2028, 1, 1, tzinfo=UTC))
 
 
@@ -191,7 +191,7 @@ def test_a_limit_that_would_lengthen_a_life_is_an_error(
 ) -> None:
     target = program("say(answer='ok', knows=['limit'], ends_at='2030-01-01T00:00:01Z')")
     with pytest.raises(RotationError, match="later than 2030-01-01 00:00:00"):
-        target.limit(first, until=datetime(2030, 1, 1, tzinfo=UTC))
+        target.limit(first, until=datetime(2030, 1, 1, tzinfo=UTC), keep=None)
 
 
 def test_accounts_alternate_where_the_program_promises_it(program: Callable[..., CommandTarget]) -> None:
@@ -247,7 +247,9 @@ def test_a_time_without_a_zone_is_refused(
     program: Callable[..., CommandTarget], first: SecretReading, ends_at: str
 ) -> None:
     with pytest.raises(RotationError, match="ends_at is a time with its zone"):
-        program(f"say(answer='ok', knows=['limit'], ends_at='{ends_at}')").limit(first, until=datetime.now(UTC))
+        program(f"say(answer='ok', knows=['limit'], ends_at='{ends_at}')").limit(
+            first, until=datetime.now(UTC), keep=None
+        )
 
 
 def test_no_value_comes_back_in_a_message_or_from_standard_error(

@@ -233,7 +233,7 @@ class _LyingTarget:
     def revoke(self, previous: SecretReading, *, keep: SecretReading | None) -> None:
         """Only says so."""
 
-    def limit(self, previous: SecretReading, *, until: object) -> object:
+    def limit(self, previous: SecretReading, *, until: object, keep: object) -> object:
         return until
 
 

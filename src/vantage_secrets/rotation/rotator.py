@@ -290,18 +290,19 @@ class _Run:
         if current is None:
             raise RotationError(f"'{self._name}' has a previous version and no current one.")
         now = self._rotator.clock()
-        ends_at = self._limited(previous, (current.promoted_at or now) + self._overlap.grace, now)
+        ends_at = self._limited(previous, current, (current.promoted_at or now) + self._overlap.grace, now)
         evidence = self._evidence(previous, now)
         self._verdict = judge(
             self._overlap, evidence, current=current, previous=previous.version, ends_at=ends_at, now=now
         )
         return situation, self._verdict.reason
 
-    def _limited(self, previous: SecretReading, ends_at: datetime, now: datetime) -> datetime:
+    def _limited(self, previous: SecretReading, current: SecretVersion, ends_at: datetime, now: datetime) -> datetime:
         """Return when the overlap ends, after the target was told, so that it ends even if no run comes again."""
         if ends_at <= now or self._overlap.at_grace_end == "hold":
             return ends_at
-        return self._at_target(Action.TARGET_LIMIT, previous, lambda: self._target.limit(previous, until=ends_at))
+        limit = partial(self._target.limit, previous, until=ends_at, keep=self._read(current))
+        return self._at_target(Action.TARGET_LIMIT, previous, limit)
 
     def _evidence(self, previous: SecretReading, now: datetime) -> Evidence:
         if not self._overlap.grace:

@@ -120,8 +120,10 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(self, previous: SecretReading, *, until: datetime, keep: SecretReading | None) -> datetime:
         """Let the target itself end the acceptance of ``previous``, so that it ends even if we die.
+
+        ``keep`` goes on being accepted as before: a target that has to state both at once takes it from there.
 
         Never lengthens a life: a credential that ends earlier keeps its own end. A target that cannot end anything
         by itself changes nothing and returns ``until``.

@@ -209,25 +209,26 @@ class TargetContract:
         self, target: Target, first: SecretReading, second: SecretReading, opens: Opens
     ) -> None:
         until = utc_now() + _HOUR
-        ends_at = target.limit(first, until=until)
+        ends_at = target.limit(first, until=until, keep=second)
         assert ends_at.utcoffset() == timedelta(0)
         assert abs(ends_at - until) <= timedelta(seconds=1)
-        assert target.limit(first, until=until) == ends_at
-        later = target.limit(first, until=until + _HOUR)
+        assert target.limit(first, until=until, keep=second) == ends_at
+        later = target.limit(first, until=until + _HOUR, keep=second)
         assert later == (ends_at if self.ends_by_itself else until + _HOUR)
         assert opens(first)
         assert opens(second)
 
     def test_a_shorter_limit_holds(self, target: Target, first: SecretReading, make_reading: MakeReading) -> None:
-        target.install(make_reading(target.generate(first)), keep=first)
+        second = make_reading(target.generate(first))
+        target.install(second, keep=first)
         until = utc_now() + _HOUR
-        target.limit(first, until=until + _HOUR)
-        assert abs(target.limit(first, until=until) - until) <= timedelta(seconds=1)
+        target.limit(first, until=until + _HOUR, keep=second)
+        assert abs(target.limit(first, until=until, keep=second) - until) <= timedelta(seconds=1)
 
     def test_a_limit_in_the_past_ends_it_where_the_target_can_end_anything(
         self, target: Target, first: SecretReading, second: SecretReading, opens: Opens
     ) -> None:
-        ends_at = target.limit(first, until=utc_now() - _HOUR)
+        ends_at = target.limit(first, until=utc_now() - _HOUR, keep=second)
         assert ends_at < utc_now()
         assert opens(first) is not self.ends_by_itself
         agrees = target.verify_refused if self.ends_by_itself else target.verify
@@ -276,7 +277,7 @@ class TargetContract:
             target.install(pending, keep=current)
             target.verify(pending)
             assert opens(current)
-            target.limit(current, until=utc_now() + _HOUR)
+            target.limit(current, until=utc_now() + _HOUR, keep=pending)
             target.revoke(current, keep=pending)
             dead.append(current)
             current = pending
@@ -375,7 +376,7 @@ class TargetOutageContract:
     ) -> None:
         until = utc_now() + _HOUR
         calls: tuple[tuple[Callable[[], object], object], ...] = (
-            (lambda: unreachable_target.limit(readings[0], until=until), until),
+            (lambda: unreachable_target.limit(readings[0], until=until, keep=readings[1]), until),
             (lambda: unreachable_target.last_used(readings[0]), UNKNOWN_USE),
         )
         for call, answer in calls:

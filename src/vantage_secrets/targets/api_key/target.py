@@ -85,7 +85,13 @@ class ApiKeyTarget(Target):
                 f"The verifier refused version {pending.version.id} of '{pending.version.name}'."
             )
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(
+        self,
+        previous: SecretReading,
+        *,
+        until: datetime,
+        keep: SecretReading | None,  # noqa: ARG002
+    ) -> datetime:
         """Cap the key's life at ``until``, never past its own end, and return when it ends."""
         with self._transaction() as connection:
             connection.execute(

@@ -60,7 +60,7 @@ class AlternatingUsers(Strategy):
                     self._close(other, server)
         self._servers.settle(accepted=(pending,))
 
-    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:  # noqa: ARG002
+    def limit(self, previous: Credential, until: datetime, keep: Credential | None) -> datetime:  # noqa: ARG002
         """Give the user of ``previous`` an end, while it has that password."""
         until, ends = until.replace(microsecond=0), []
         for server in self._servers.places:

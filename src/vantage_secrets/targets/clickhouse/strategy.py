@@ -43,10 +43,10 @@ class Strategy(ABC):
         """Make every server accept ``pending``, and ``keep`` as before, and nothing else of this account."""
 
     @abstractmethod
-    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:
+    def limit(self, previous: Credential, until: datetime, keep: Credential | None) -> datetime:
         """Let the servers end ``previous`` by themselves, never later than they would have.
 
-        ``newest`` is what must go on working, where this process has seen it.
+        ``keep`` is what must go on working.
         """
 
     @abstractmethod

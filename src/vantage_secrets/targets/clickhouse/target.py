@@ -46,7 +46,6 @@ class ClickHouseTarget(Target):
         urls, ca_file = (self._settings.text("url"), *self._settings.texts("replicas")), self._settings.path("ca_file")
         servers = [Server(url, ca_file) for url in urls]
         self._servers = Servers(servers, self._settings.text("cluster"), context.administrator)
-        self._newest: Credential | None = None
 
     def probe(self) -> Probe:
         """Ask every server for its version, and tell which strategy fits."""
@@ -71,9 +70,7 @@ class ClickHouseTarget(Target):
         Raises:
             RotationError: The account is set up so that it cannot be done; nothing was changed.
         """
-        new = self._credential(pending)
-        self._strategy.install(new, self._credential(keep) if keep else None)
-        self._newest = new
+        self._strategy.install(self._credential(pending), self._credential(keep) if keep else None)
 
     def verify(self, pending: SecretReading) -> None:
         """Log in with it, on every server.
@@ -93,22 +90,19 @@ class ClickHouseTarget(Target):
         if away is not None:
             raise away
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(self, previous: SecretReading, *, until: datetime, keep: SecretReading | None) -> datetime:
         """Have the servers end ``previous`` at ``until`` by ``VALID UNTIL``, in whole seconds; files cannot.
 
-        Where one user has two passwords both have to be stated, so this process must have installed the new one; else
-        ``until`` is returned and the server told nothing.
+        Where one user has two passwords both have to be stated: without ``keep`` the server is told nothing.
         """
-        return self._strategy.limit(self._credential(previous), until, self._newest)
+        return self._strategy.limit(self._credential(previous), until, self._credential(keep) if keep else None)
 
     def revoke(self, previous: SecretReading, *, keep: SecretReading | None) -> None:
         """Have every server refuse ``previous`` and go on accepting ``keep``; queries of a user that goes are ended.
 
         Sessions of the native protocol that are open already go on until they end, where one user has both passwords.
         """
-        kept = self._credential(keep) if keep else None
-        self._strategy.revoke(self._credential(previous), kept)
-        self._newest = kept
+        self._strategy.revoke(self._credential(previous), self._credential(keep) if keep else None)
 
     def verify_refused(self, previous: SecretReading) -> None:
         """Log in with it on every server, and see it refused.

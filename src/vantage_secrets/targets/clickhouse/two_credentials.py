@@ -54,29 +54,24 @@ class TwoCredentials(Strategy):
             self._state(server, methods)
         self._servers.settle(accepted=(pending,))
 
-    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:
-        """State the end of ``previous`` beside ``newest``; without knowing ``newest`` nothing can be stated."""
-        self._check(previous, newest)
+    def limit(self, previous: Credential, until: datetime, keep: Credential | None) -> datetime:
+        """State the end of ``previous`` beside ``keep``; without knowing ``keep`` nothing can be stated."""
+        self._check(previous, keep)
         until = until.replace(microsecond=0)
         ends = []
         for server in self._servers.places:
             shown = self._methods(server)
             had = shown[0].until if len(shown) == 2 else None
             end = min(until, had or until)
-            if newest is not None and had != end and self._are_both(server, shown, previous, newest):
-                self._state(server, [Method.of(previous.password, end), Method.of(newest.password, shown[1].until)])
+            if keep is not None and had != end and self._are_both(server, shown, previous, keep):
+                self._state(server, [Method.of(previous.password, end), Method.of(keep.password, shown[1].until)])
             ends.append(end)
         return max(ends)
 
-    def _are_both(
-        self, server: Server, shown: tuple[ShownMethod, ...], previous: Credential, newest: Credential
-    ) -> bool:
-        """Return whether the user's two methods are these two: another run may have gone on since ``newest``."""
+    def _are_both(self, server: Server, shown: tuple[ShownMethod, ...], previous: Credential, keep: Credential) -> bool:
+        """Return whether the user's two methods are these two: another run may have gone on since."""
         return (
-            len(shown) == 2
-            and previous.password != newest.password
-            and server.accepts(previous)
-            and server.accepts(newest)
+            len(shown) == 2 and previous.password != keep.password and server.accepts(previous) and server.accepts(keep)
         )
 
     def revoke(self, previous: Credential, keep: Credential | None) -> None:

@@ -58,7 +58,7 @@ class UsersFiles(Strategy):
         self._reload()
         self._servers.settle(accepted=(pending,))
 
-    def limit(self, previous: Credential, until: datetime, newest: Credential | None) -> datetime:  # noqa: ARG002
+    def limit(self, previous: Credential, until: datetime, keep: Credential | None) -> datetime:  # noqa: ARG002
         """Change nothing: a file has no end."""
         return until
 

@@ -84,7 +84,13 @@ class CommandTarget(Target):
                 f"'{self._command[0]}' says that version {pending.version.id} of '{self._name}' is refused."
             )
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(
+        self,
+        previous: SecretReading,
+        *,
+        until: datetime,
+        keep: SecretReading | None,
+    ) -> datetime:
         """Let the program end ``previous`` at ``until``, if it can.
 
         Raises:
@@ -92,7 +98,7 @@ class CommandTarget(Target):
         """
         if "limit" not in self._known:
             return until
-        answer = self._ask("limit", previous=previous, until=until)
+        answer = self._ask("limit", previous=previous, keep=keep, until=until)
         answer.expect("ok")
         ends_at = answer.instant("ends_at") or until
         if ends_at > until:

@@ -105,7 +105,13 @@ class KafkaTarget(Target):
             operations |= self._log_in_at_last(login, address)
         self._refuse_operations(administration, login, operations)
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:  # noqa: ARG002
+    def limit(
+        self,
+        previous: SecretReading,  # noqa: ARG002
+        *,
+        until: datetime,
+        keep: SecretReading | None,  # noqa: ARG002
+    ) -> datetime:
         """Change nothing: Kafka ends no credential by itself."""
         return until
 

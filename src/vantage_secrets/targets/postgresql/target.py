@@ -115,7 +115,13 @@ class PostgresqlTarget(Target):
                     f"PostgreSQL at {name} {reason}: version {pending.version.id} of '{self._name}'."
                 )
 
-    def limit(self, previous: SecretReading, *, until: datetime) -> datetime:
+    def limit(
+        self,
+        previous: SecretReading,
+        *,
+        until: datetime,
+        keep: SecretReading | None,  # noqa: ARG002
+    ) -> datetime:
         """Set ``VALID UNTIL`` of the role, never later than it is, and return when its password ends."""
         credential = self._credential(previous)
         with self._primary.administer() as connection:
