@@ -9,16 +9,19 @@ import pytest
 from tests.canary import canary
 from tests.schedule_scene import DAY, HOUR, MINUTE, START, TickScene, manifest_of, spec
 from vantage_secrets.database import Database
+from vantage_secrets.drivers.command import run_all
 from vantage_secrets.errors import (
     DatabaseError,
     MissingExtraError,
     StoreUnavailableError,
     TargetUnavailableError,
 )
+from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.rotation.pauses import ALL
+from vantage_secrets.rotation.rotator import RotationReport
 from vantage_secrets.rotation.schedule import Standing
 from vantage_secrets.rotation.sightings import RETRY_MAX, RETRY_MIN, Sightings, backoff
-from vantage_secrets.rotation.tick import LOOK_AGAIN, Stopped, Ticker, TickReport, Work
+from vantage_secrets.rotation.tick import LOOK_AGAIN, Done, Stopped, Ticker, TickReport, Work
 from vantage_secrets.secret import SecretName, SecretValue
 
 DUE = 88 * DAY
@@ -349,3 +352,18 @@ def test_a_pause_that_is_there_stays_and_is_lifted_once(scene: TickScene) -> Non
     assert scene.pauses.resume(FIRST.name)
     assert not scene.pauses.resume(FIRST.name)
     assert scene.pauses.pause(None, actor="a" * 900, reason="r" * 900, now=START) == scene.pauses.all()[ALL]
+
+
+def test_a_command_over_several_goes_on_after_a_failure_and_begins_nothing_after_too_many() -> None:
+    ran: list[str] = []
+
+    def reconcile(spec: SecretSpec, *, begin: bool) -> RotationReport:
+        ran.append(spec.key)
+        raise ZeroDivisionError
+
+    work = [*(Work(one, begin=True) for one in SPECS), Work(FIRST, begin=False)]
+    told: list[Done] = []
+    done = run_all(work, reconcile, failures_max=3, on_done=told.append)
+    assert ran == ["KEY_0", "KEY_1", "KEY_2", "KEY_0"], "what is under way goes on"
+    assert told == done
+    assert [str(one.error) for one in done[3:5]] == ["Not begun, because 3 rotations have failed."] * 2

@@ -105,20 +105,17 @@ def _refuse_what_does_not_go_together(given: Mapping[str, bool]) -> None:
 
 def _work(workspace: Workspace, name: str | None, *, due: bool, finish: bool) -> list[Work]:
     """Return what is to be done, for one secret, for what the schedule says, or for all that have a target."""
-    from vantage_secrets.drivers.scheduler import ticker_of
-    from vantage_secrets.rotation.schedule import Standing, can_rotate
-    from vantage_secrets.rotation.tick import Work, work_of
+    from vantage_secrets.drivers.command import work_due, work_for_all
+    from vantage_secrets.rotation.tick import Work
 
     if name is not None:
         return [Work(workspace.manifest.find(name), begin=not finish)]
-    plans = ticker_of(workspace).plans(look_at_all=not due)
     if due:
-        return work_of(plans, workspace.clock())
-    there = [plan for plan in plans if can_rotate(plan.spec) and plan.standing is not Standing.UNUSED]
-    for plan in there:
-        if plan.standing is Standing.MISSING:
-            say(f"{plan.spec.key} is missing. Next: vantage-secrets set {plan.spec.key}")
-    return [Work(plan.spec, begin=not finish) for plan in there if plan.standing is not Standing.MISSING]
+        return work_due(workspace)
+    work, missing = work_for_all(workspace, begin=not finish)
+    for spec in missing:
+        say(f"{spec.key} is missing. Next: vantage-secrets set {spec.key}")
+    return work
 
 
 class _Run:
@@ -145,23 +142,15 @@ class _Run:
             _print_end(report, steps)
 
     def several(self, work: Iterable[Work]) -> None:
-        """Rotate one secret after the other; what goes wrong with one ends no other, until too much has."""
-        from vantage_secrets.rotation.tick import Done
+        """Rotate one secret after the other."""
+        from vantage_secrets.drivers.command import run_all
 
-        most, failed_count, done = self._workspace.manifest.schedule.failures, 0, []
-        for item in work:
-            if failed_count >= most and item.begin:
-                say(f"{item.spec.key} is not begun: {failed_count} rotations have failed.")
-                done.append(Done(item, error=_braked(failed_count)))
-                continue
-            self._head(item.spec)
-            try:
-                done.append(Done(item, self._reconcile(item.spec, begin=item.begin)))
-            except Exception as error:
-                failed_count += 1
-                done.append(Done(item, error=error))
-            self._tail(done[-1])
-        self._end(done)
+        def reconcile(spec: SecretSpec, *, begin: bool) -> RotationReport:
+            self._head(spec)
+            return self._reconcile(spec, begin=begin)
+
+        most = self._workspace.manifest.schedule.failures
+        self._end(run_all(work, reconcile, failures_max=most, on_done=self._tail))
 
     def due(self) -> None:
         """Do one tick of the schedule, and tell those whom the manifest names."""
@@ -250,12 +239,6 @@ def _silent(_step: Step, _words: str) -> None:
 
 def _waits(one: Done) -> bool:
     return one.report is not None and one.report.waits_until is not None
-
-
-def _braked(count: int) -> Exception:
-    from vantage_secrets.errors import RotationError
-
-    return RotationError(f"It was not begun: {count} rotations have failed before.")
 
 
 def _print_abandoned(name: SecretName, given_up: SecretVersion | None, *, as_json: bool) -> None:
