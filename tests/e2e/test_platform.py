@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -124,6 +126,22 @@ def test_the_demo_rotates_both_keys_under_load_and_loses_doubles_and_refuses_not
     }
     assert [list(each["steps"])[-1] for each in found["rotations"]] == ["retire", "retire"]
     assert not (tmp_path / "demo/platform/.env").exists()
+
+
+def test_the_demo_ends_with_1_and_names_the_faults_of_a_worker_that_loses_and_doubles(tmp_path: Path) -> None:
+    faulty = shutil.copytree(PLATFORM, tmp_path / "faulty")
+    text = (faulty / "worker.py").read_text()
+    good = "self._table.execute(INSERT, self._batch), again"
+    assert good in text
+    (faulty / "worker.py").write_text(text.replace(good, "self._table.execute(INSERT, self._batch[1:] * 2), again"))
+    words = ["--directory", str(tmp_path / "demo"), "--only", "API_KEY", "--calm", "0", "--rate", "60"]
+    done = subprocess.run(
+        [sys.executable, str(faulty / "demo.py"), *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS * 2
+    )
+    assert done.returncode == 1
+    assert "Faults were found." in done.stdout
+    assert re.search(r"fault: \d+ events lost", done.stdout)
+    assert re.search(r"fault: \d+ events doubled", done.stdout)
 
 
 def test_a_folder_that_the_demo_did_not_make_is_left_as_it_is(tmp_path: Path) -> None:
