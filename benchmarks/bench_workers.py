@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,8 @@ from vantage_secrets.bootstrap import Workspace, open_workspace
 from vantage_secrets.drivers.queue_place import QueuePlace
 from vantage_secrets.drivers.scheduler import ticker_of
 from vantage_secrets.rotation.pauses import Pauses
-from vantage_secrets.rotation.sightings import Sightings
+from vantage_secrets.rotation.sightings import Sighting, Sightings
+from vantage_secrets.secret import SecretName
 from vantage_secrets.stores.embedded import create_embedded
 
 WORKERS = 4
@@ -92,11 +93,14 @@ def _seconds(server: PostgresqlServer, folder: Path, workers: int, count: int) -
     workspace = open_workspace(manifests.pop())
     try:
         _fill(workspace)
+        before = Sightings(workspace.database).all()
+        if len(before) != count or any(sighting.is_under_way for sighting in before.values()):
+            raise AssertionError("not all secrets are at rest before it begins")
         QueuePlace.of(url).prepare()
         with _working(manifests):
             Pauses(workspace.database).resume(None)
             began = time.monotonic()
-            _wait_until_rotated(workspace)
+            _wait_until_rotated(workspace, before)
             return time.monotonic() - began
     finally:
         workspace.close()
@@ -127,9 +131,11 @@ def _fill(workspace: Workspace) -> None:
 @contextmanager
 def _working(manifests: list[Path]) -> Iterator[None]:
     command = (sys.executable, "-m", "benchmarks.fleet_worker")
-    processes = [subprocess.Popen([*command, str(path)], cwd=_ROOT) for path in manifests]
+    processes = [subprocess.Popen([*command, str(path)], cwd=_ROOT, stdout=subprocess.PIPE) for path in manifests]
     try:
-        time.sleep(3)  # all of them work, and find that everything is paused
+        for process in processes:
+            if process.stdout is None or not process.stdout.readline().startswith(b"Working"):
+                raise AssertionError("a worker did not begin")
         yield
     finally:
         for process in processes:
@@ -139,12 +145,15 @@ def _working(manifests: list[Path]) -> Iterator[None]:
         raise AssertionError(f"workers ended with {codes}")
 
 
-def _wait_until_rotated(workspace: Workspace) -> None:
+def _wait_until_rotated(workspace: Workspace, before: Mapping[SecretName, Sighting]) -> None:
     sightings = Sightings(workspace.database)
     while True:
-        known = sightings.all().values()
-        if any(sighting.failure_count for sighting in known):
+        known = sightings.all()
+        if any(sighting.failure_count for sighting in known.values()):
             raise AssertionError("a rotation failed")
-        if all(sighting.begun_at and not sighting.is_under_way for sighting in known):
+        if not any(
+            known[name].is_under_way or known[name].version_id == sighting.version_id
+            for name, sighting in before.items()
+        ):
             return
         time.sleep(0.25)

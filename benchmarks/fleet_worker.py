@@ -39,6 +39,11 @@ def _put_far_away(owner: type, verb: str) -> None:
     setattr(owner, verb, far_away)
 
 
+def _say_when_ready(line: str) -> None:
+    if line.startswith("Working"):
+        print(line, flush=True)
+
+
 def main(manifest: Path) -> None:
     """Work until SIGTERM."""
     for owner, verbs in _CALLS.items():
@@ -46,7 +51,7 @@ def main(manifest: Path) -> None:
             _put_far_away(owner, verb)
     place = QueuePlace.of(load(manifest).database.url)
     pace = Pace(tick=TICK_SECONDS)
-    Fleet(place, lambda: open_workspace(manifest, why="worker"), pace=pace, tell=lambda _line: None).run()
+    Fleet(place, lambda: open_workspace(manifest, why="worker"), pace=pace, tell=_say_when_ready).run()
 
 
 if __name__ == "__main__":
