@@ -27,6 +27,8 @@ DENIED_SECONDS_MAX: Final = 15.0
 """How long ``produce`` waits for the next login when its topic is denied; refresh and login take a tenth of a second
 or two."""
 
+CLOSE_SECONDS_MAX: Final = 30.0
+
 _PAUSE_SECONDS: Final = 1.0
 _PIECE_SECONDS: Final = 0.2
 
@@ -139,7 +141,7 @@ class FollowingProducer:
                 return len(self)
             self._used.current.client.flush(wait)
 
-    def close(self, timeout: float | None = None) -> int:
+    def close(self, timeout: float = CLOSE_SECONDS_MAX) -> int:
         """Deliver what is queued, as :meth:`flush`, and end; return how many messages are lost. Safe to repeat.
 
         Raises:
