@@ -236,7 +236,10 @@ def test_a_consumer_whose_user_stays_is_told_the_password_and_goes_on(stream: St
         assert consumer._used.current.client is bare
 
 
-def test_messages_that_were_handed_out_and_not_committed_are_not_handed_out_again(stream: Stream) -> None:
+def test_messages_that_were_handed_out_and_not_committed_are_not_handed_out_again(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vantage_secrets.connections.confluent_kafka.consumer.HOLD_SECONDS_MAX", 1.0)
     stream.rotate("a")
     with stream.producer() as producer, stream.consumer() as consumer:
         for number in range(100):
