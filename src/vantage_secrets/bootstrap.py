@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vantage_secrets.database import Database
     from vantage_secrets.receipts import ReceiptBook
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
+    from vantage_secrets.rotation.sightings import Sightings
     from vantage_secrets.targets.contract import Target
 
 STATE_FOLDER = ".vantage-secrets"
@@ -250,18 +251,26 @@ class Workspace:
             TargetError: The target failed or refused; run again.
             DatabaseError: The control database failed, or another run holds the secret for too long.
         """
-        from vantage_secrets.rotation.sightings import Sightings
-
-        asked_at, sightings = self.clock(), Sightings(self.database)
+        if begin:
+            self.rotator(spec)  # what nothing here can rotate is no failure of its rotation
+        asked_at = self.clock()
         with self.database.lock(f"rotation {spec.name}") as had_to_wait:
             try:
                 report = self._reconcile(spec, asked_at if had_to_wait else None, begin, grace, on_step)
             except (StoreError, TargetError, RotationError):
-                sightings.note_failure(spec.name, now=self.clock())
+                self._sightings.note_failure(spec.name, now=self.clock())
                 raise
             begun = "create" in report.steps
-            sightings.note(spec.name, report.situation, now=self.clock(), begun=begun, retry_at=report.look_again_at)
+            self._sightings.note(
+                spec.name, report.situation, now=self.clock(), begun=begun, retry_at=report.look_again_at
+            )
             return report
+
+    @property
+    def _sightings(self) -> Sightings:
+        from vantage_secrets.rotation.sightings import Sightings
+
+        return Sightings(self.database)
 
     def _reconcile(
         self,
@@ -297,14 +306,17 @@ class Workspace:
             StoreError: The store failed.
             DatabaseError: The control database failed, or another run holds the secret for too long.
         """
-        if self.target(spec) is None:
-            from vantage_secrets.rotation.introduction import introduce_without_target
-
-            return introduce_without_target(self.store, spec.name, value)
         from vantage_secrets.rotation.convergence import OverlapRules
+        from vantage_secrets.rotation.introduction import introduce_without_target
+        from vantage_secrets.rotation.steps import Situation
 
         with self.database.lock(f"rotation {spec.name}"):
-            return self.rotator(spec).introduce(spec.name, value, overlap=OverlapRules.of(spec))
+            if self.target(spec) is None:
+                version = introduce_without_target(self.store, spec.name, value)
+            else:
+                version = self.rotator(spec).introduce(spec.name, value, overlap=OverlapRules.of(spec))
+            self._sightings.note_looks({spec.name: Situation.of(self.store.describe(spec.name))}, now=self.clock())
+            return version
 
     def abandon(self, spec: SecretSpec) -> SecretVersion | None:
         """Give up a rotation of this secret that is not promoted yet; return the version that was given up.

@@ -23,7 +23,7 @@ def test_a_value_is_asked_for_twice_and_never_shown(desk: Desk) -> None:
     done = desk.at_terminal("set", KAFKA, answers=_answers(KAFKA, value, value))
     assert done.code == 0, done.text
     assert "vantage/kafka-sasl-password" in done.text
-    assert "change it there yourself" in done.text, "no target is connected, and that is said"
+    assert "do that there yourself" in done.text, "no target is connected, and that is said"
     assert desk.held(KAFKA) == value
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from vantage_secrets.cli.output import print_json
+import typer
+
+from vantage_secrets.cli.output import print_json, say
 from vantage_secrets.clock import format_duration
+from vantage_secrets.errors import VantageSecretsError
 
 if TYPE_CHECKING:
     from vantage_secrets.bootstrap import Workspace
@@ -15,14 +18,27 @@ if TYPE_CHECKING:
 
 
 def print_forecast(workspace: Workspace, work: Iterable[Work], *, grace: timedelta | None, as_json: bool) -> None:
-    """Print what would happen to each secret; nothing is changed, in the store or at a target."""
-    records = [_forecast(workspace, item, grace) for item in work]
+    """Print what would happen to each secret; nothing is changed, in the store or at a target.
+
+    One of several that cannot be looked at ends no other; the command ends with 3 then.
+    """
+    items = list(work)
+    records, failed_count = [], 0
+    for item in items:
+        try:
+            records.append(_forecast(workspace, item, grace))
+        except VantageSecretsError as exc:
+            if len(items) == 1:
+                raise
+            failed_count += 1
+            say(f"{item.spec.key} cannot be looked at: {exc} {exc.hint}")
     if as_json:
         print_json(records)
-        return
-    for record in records:
+    for record in () if as_json else records:
         _print(record)
-    if not records:
+    if failed_count:
+        raise typer.Exit(3)
+    if not records and not as_json:
         print("Nothing is to be done.")
 
 

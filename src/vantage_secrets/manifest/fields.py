@@ -190,7 +190,12 @@ SCHEDULE = (
         "Least time between the beginnings of two rotations that one consumer has to follow.",
         default="1h",
     ),
-    Field("failures", Shape.COUNT, "How many secrets may fail before nothing further is begun, until a person says so.", default=3),
+    Field(
+        "failures",
+        Shape.COUNT,
+        "How many secrets may fail before nothing further is begun, until a person says so.",
+        default=3,
+    ),
 )
 
 NOTIFICATIONS = (

@@ -26,9 +26,9 @@ from vantage_secrets.manifest import Manifest, SecretSpec
 from vantage_secrets.manifest.fields import TARGET_KINDS
 from vantage_secrets.rotation.pauses import ALL, Pause
 from vantage_secrets.rotation.sightings import Sighting
-from vantage_secrets.rotation.steps import Age, Situation
+from vantage_secrets.rotation.steps import due_after
 from vantage_secrets.rotation.windows import Windows
-from vantage_secrets.secret import SecretName, SecretVersion, Stage
+from vantage_secrets.secret import SecretName
 
 _FAR = datetime.max.replace(tzinfo=UTC)
 _LAST_MOMENTS = timedelta(minutes=1)
@@ -154,7 +154,7 @@ class Schedule:
         """Return the times of one secret as if it were alone."""
         written_at = sighting.current_at or sighting.looked_at
         floor = written_at + (spec.max_age - spec.grace) / 2
-        due_at = max(_due_at(spec, written_at), floor)
+        due_at = max(due_after(written_at, max_age=spec.max_age, grace=spec.grace), floor)
         last_at = written_at + spec.max_age - spec.grace
         share = self._share(spec.name, sighting.version_id or "")
         jittered_at = max(due_at - share * min(self._jitter, spec.max_age / 10), floor)
@@ -254,12 +254,6 @@ class Schedule:
                 for consumer in spec.consumers:
                     begun.setdefault(consumer, []).append((begun_at, spec.key))
         return begun
-
-
-def _due_at(spec: SecretSpec, written_at: datetime) -> datetime:
-    version = SecretVersion(spec.name, "", Stage.CURRENT, written_at)
-    age = Age.of(Situation(None, version, None), max_age=spec.max_age, grace=spec.grace)
-    return written_at if age is None else age.due_at
 
 
 def urgency(plan: Plan) -> tuple[datetime, str]:

@@ -185,13 +185,17 @@ class Age:
 
     @classmethod
     def of(cls, situation: Situation, *, max_age: timedelta, grace: timedelta) -> Age | None:
-        """Return the age of a secret that has a current version, else ``None``.
-
-        Due = written + maximum age - grace - margin, where the margin is a day or, for secrets that live less
-        than ten days, a tenth of the maximum age.
-        """
+        """Return the age of a secret that has a current version, else ``None``."""
         if situation.current is None:
             return None
         oldest = situation.previous or situation.current
-        margin = min(timedelta(days=1), max_age / 10)
-        return cls(oldest.created_at, situation.current.created_at + max_age - grace - margin)
+        return cls(oldest.created_at, due_after(situation.current.created_at, max_age=max_age, grace=grace))
+
+
+def due_after(written_at: datetime, *, max_age: timedelta, grace: timedelta) -> datetime:
+    """Return when the value that was written then is due.
+
+    Due = written + maximum age - grace - margin, where the margin is a day or, for secrets that live less than ten
+    days, a tenth of the maximum age.
+    """
+    return written_at + max_age - grace - min(timedelta(days=1), max_age / 10)
