@@ -485,3 +485,20 @@ def test_plan_and_result_show_no_value(manifest: Manifest, store: Store) -> None
     plan = planned(f"API_KEY={plain}\nMY_TOKEN={plain}\n", manifest, store)
     result = run_import(plan, store)
     assert plain not in f"{plan!r}{result!r}{result.left_to_do}"
+
+
+def test_what_a_target_asks_its_administrator_for_is_brought_first(manifest: Manifest, store: Store) -> None:
+    kind = 'kind = "kafka-password"\n'
+    more = """
+[targets.kafka]
+bootstrap = ["kafka:9093"]
+admin_secret = "vantage/kafka-admin"
+[secrets.KAFKA_ADMIN_PASSWORD]
+name = "vantage/kafka-admin"
+purpose = "Changes logins"
+owner = "platform"
+"""
+    text = manifest.path.read_text().replace(kind, f'{kind}account = "vantage"\n')
+    manifest.path.write_text(text + more)
+    plan = planned(f"KAFKA_SASL_PASSWORD={canary()}\nKAFKA_ADMIN_PASSWORD={canary()}\n", load(manifest.path), store)
+    assert [row.key for row in plan.rows] == ["KAFKA_ADMIN_PASSWORD", "KAFKA_SASL_PASSWORD"]

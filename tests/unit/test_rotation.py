@@ -245,6 +245,16 @@ def test_a_value_that_a_person_brings_goes_through_the_same_steps(bench: Rotatio
     assert bench.opens(value)
 
 
+def test_a_first_value_that_opens_the_door_already_is_left_alone_at_the_target(bench: RotationBench) -> None:
+    value = SecretValue(canary())
+    pending = bench.store.stage(NAME, value, token="brought")
+    bench.target.install(bench.store.read(NAME, version=pending.id), keep=None)
+    calls = DyingAfter()
+    bench.rotator(calls).introduce(NAME, value, overlap=OverlapRules(GRACE))
+    assert "install" not in calls.calls
+    assert bench.opens(bench.current())
+
+
 def test_introducing_the_current_value_makes_no_version_but_installs_it(bench: RotationBench) -> None:
     value = SecretValue(canary())
     introduce_without_target(bench.store, NAME, value)

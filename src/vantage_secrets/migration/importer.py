@@ -180,6 +180,9 @@ def plan_import(
                 specs[entry.key] = added.spec
         else:
             rows.append(ImportRow(entry.key, entry.line, ImportAction.CONFIGURATION))
+    # What a target asks its administrator for must be in the store before a credential goes through that target.
+    administrators = {target.values.get("admin_secret") for target in manifest.targets.values()}
+    rows.sort(key=lambda row: row.spec is None or str(row.spec.name) not in administrators)
     brought = {row.key for row in rows if row.action in _IN_STORE}
     absent = [spec for spec in manifest.required_secrets() if spec.key not in brought]
     missing = tuple(spec for spec in absent if Stage.CURRENT not in _stages(store, spec.name))

@@ -17,6 +17,7 @@ from vantage_secrets.audit.event import Action
 from vantage_secrets.audited_store import Recorder
 from vantage_secrets.clock import Clock, utc_now
 from vantage_secrets.errors import (
+    CredentialRefusedError,
     PendingVersionExistsError,
     RotationError,
     SecretNotFoundError,
@@ -148,6 +149,7 @@ class Rotator:
     def introduce(self, name: SecretName, value: SecretValue, *, overlap: OverlapRules) -> SecretVersion:
         """Make a value that a person brings current, through the same steps as any rotation.
 
+        A first value that opens the door already is left as it is there.
         An overlap that this opens stays open as ``overlap`` says; the next run ends it. The same value left pending
         by a run that was killed goes on from there. A value that is current already is installed at the target,
         where that is missing, and no version is made.
@@ -264,8 +266,18 @@ class _Run:
 
     def _install(self, situation: Situation) -> tuple[Situation, str]:
         pending, current = self._need(situation.pending), self._read(situation.current)
+        if current is None and self._is_accepted(pending):
+            return situation, "the target accepts it already"
         self._at_target(Action.TARGET_INSTALL, pending, lambda: self._target.install(pending, keep=current))
         return situation, "the target accepts " + ("both" if current else "it")
+
+    def _is_accepted(self, reading: SecretReading) -> bool:
+        """Whether a login with it works as it is: a value out of a ``.env`` file that is left alone at the target."""
+        try:
+            self._target.verify(reading)
+        except CredentialRefusedError:
+            return False
+        return True
 
     def _verify(self, situation: Situation) -> tuple[Situation, str]:
         pending = self._need(situation.pending)
