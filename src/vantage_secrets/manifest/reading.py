@@ -295,7 +295,7 @@ class _Reader:
             self._add(path, f"'{name}' is of kind '{found.kind}'.", f"Name a target of kind '{kind}'.")
         if not table.values["account"] and kind != "command":
             words = f"'{label(('secrets', key, 'account'))}' is missing: target '{name}' serves this secret."
-            self._add(("secrets", key), words, "Write account = the user at the target.")
+            self._add(("secrets", key), words, 'Write account = "NAME", the user at the target.')
         return name
 
     def _secrets(
