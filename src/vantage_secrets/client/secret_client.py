@@ -136,6 +136,14 @@ class SecretClient:
         self._renew_if_older(canonical, max_age)
         return self._handed_out(self._obtain(canonical))
 
+    def account(self, name: str | SecretName) -> str:
+        """Return whose password the secret is where its value does not say so, as the manifest has it, or ``""``.
+
+        Raises:
+            UnknownSecretError: No secret has this spelling.
+        """
+        return self._accounts.get(self._canonical(name), "")
+
     def credential(self, name: str | SecretName, *, account: str = "") -> Credential:
         """Return the current value as user name and password, which belong together.
 
@@ -150,7 +158,7 @@ class SecretClient:
         """
         from vantage_secrets.credential import Credential
 
-        found = Credential.of(self.get(name), account=account or self._accounts.get(self._canonical(name), ""))
+        found = Credential.of(self.get(name), account=account or self.account(name))
         if not found.username:
             raise InvalidInputError(
                 f"Nothing says whose password '{name}' is.",

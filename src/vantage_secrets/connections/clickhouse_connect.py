@@ -116,7 +116,7 @@ def following_client(
     Args:
         client: Reads the secret; it stays the caller's to close.
         name: The secret's name or one of its other spellings.
-        account: Whose password it is, where the value names no user.
+        account: Whose password it is, where neither the value nor the manifest says so.
         options: Of ``clickhouse_connect.get_client``, such as ``host`` and ``port``; no user, no password.
 
     Raises:

@@ -26,7 +26,7 @@ class FollowingClient:
         client: Reads the secret; it stays the caller's to close.
         name: The secret's name or one of its other spellings.
         host: Where ClickHouse is.
-        account: Whose password it is, where the value names no user.
+        account: Whose password it is, where neither the value nor the manifest says so.
         options: Of ``clickhouse_driver.Client``, such as ``port``, ``secure`` and ``settings``; no user, no password.
 
     Raises:

@@ -45,7 +45,7 @@ class FollowedSecret:
     Args:
         client: Reads the secret; it stays the caller's to close.
         name: The secret's name or one of its other spellings.
-        account: Whose password it is, where the value names no user.
+        account: Whose password it is, where neither the value nor the manifest says so.
         kind: What the connection is, such as ``producer``; with a number behind it that is its name in receipts.
 
     Raises:
@@ -57,11 +57,10 @@ class FollowedSecret:
         self.connection = f"{kind}-{next(_NUMBERS)}"
         self._client = client
         self._name = name
-        self._account = account
+        self._account = account or client.account(name)
         self._newest: str | None = None
-        self._lock = (
-            threading.RLock()
-        )  # A read that fetches tells of the change in the same thread, and comes here again.
+        # Reentrant: a read that fetches tells of the change in the same thread, and comes here again.
+        self._lock = threading.RLock()
         self._listener: Callable[[], Callable[[], object] | None] = lambda: None
         self._unsubscribe = _subscribe(self, client, name)
 
@@ -127,7 +126,7 @@ class FollowedSecret:
         if not username:
             raise InvalidInputError(
                 f"The secret '{self._name}' holds a password alone, and no user name.",
-                hint="Say whose it is: account='…'.",
+                hint="Say whose it is: account='…', or account under the secret in vantage-secrets.toml.",
             )
         fields = reading.value.reveal()
         mechanism = fields.get(MECHANISM, "") if isinstance(fields, dict) else ""

@@ -32,7 +32,7 @@ def following_engine(
         client: Reads the secret; it stays the caller's to close.
         name: The secret's name or one of its other spellings.
         url: Where the database is, without user and password.
-        account: Whose password it is, where the value names no user.
+        account: Whose password it is, where neither the value nor the manifest says so.
         engine_options: Of ``sqlalchemy.create_engine``.
 
     Raises:
