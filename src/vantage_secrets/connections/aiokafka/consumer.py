@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from vantage_secrets.client import SecretClient
-from vantage_secrets.connections.aiokafka.succession import Succession, checked, give_login, with_login
+from vantage_secrets.connections.aiokafka.succession import Succession, begin, checked, end, give_login, with_login
 from vantage_secrets.connections.following import FollowedSecret, Login
-from vantage_secrets.errors import TargetUnavailableError
+from vantage_secrets.errors import CredentialRefusedError
 from vantage_secrets.secret import SecretName
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ The times between two such looks double, up to a minute."""
 _QUIET_SECONDS_MAX: Final = 60.0
 _PIECE_MILLISECONDS: Final = 100
 _STOP_SECONDS_MAX: Final = 10.0
+_COMMIT_SECONDS: Final = 2.0
+"""How often a commit that is not done looks whether the login is refused."""
 
 
 class FollowingConsumer:
@@ -93,7 +95,8 @@ class FollowingConsumer:
         while True:
             await self._change()
             wait = max(0, min(_PIECE_MILLISECONDS, round((deadline - loop.time()) * 1000)))
-            found = await self._take(wait, max_records)
+            # Where the one before is stopped and no other could be started yet, the next change is tried first.
+            found = {} if self._resume is not None else await self._take(wait, max_records)
             if found or loop.time() >= deadline:
                 return found
 
@@ -106,18 +109,32 @@ class FollowingConsumer:
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         """Commit these offsets, or behind all that was handed out.
 
+        A commit for which no broker lets the login in, or that one denies, is done with the next login.
+
         Raises:
+            CredentialRefusedError: Kafka refused the login, and again after a refresh; told once each time.
+            TargetUnavailableError: Kafka went away in the moment of a change.
             aiokafka.errors.KafkaError: As the bare consumer's.
         """
+        while self._resume is not None:  # The one before is stopped, and no other could be started yet.
+            await self._change()
         wanted = self._handed_out_here() if offsets is None else dict(offsets)
-        if wanted:
-            await self._bare.commit(wanted)
+        try:
+            await self._commit(wanted)
+        except _denials():
+            search = self._used.deny()
+            if search is None:
+                raise
+            self._is_denied = True
+            await asyncio.shield(search)
+            await self._change()
+            await self._commit(wanted)
 
     async def stop(self) -> None:
         """Leave the group and end. Safe to repeat."""
         await self._used.close()
         if self._bare is not None:
-            await self._bare.stop()
+            await end(self._bare, _STOP_SECONDS_MAX)
 
     def __aiter__(self) -> Self:
         return self
@@ -132,14 +149,29 @@ class FollowingConsumer:
     async def __aexit__(self, *_raised: object) -> None:
         await self.stop()
 
-    async def _take(self, timeout_ms: int, max_records: int | None) -> dict[Any, list[ConsumerRecord]]:
-        from aiokafka import errors
-
+    async def _commit(self, wanted: dict[TopicPartition, int]) -> None:
+        """Commit; aiokafka tries for ever, also where the login is refused: a fresh one shows that."""
+        if not wanted:
+            return
+        committing = asyncio.ensure_future(self._bare.commit(wanted))
         try:
-            found: dict[Any, list[ConsumerRecord]] = await self._bare.getmany(
-                timeout_ms=timeout_ms, max_records=max_records
-            )
-        except (errors.TopicAuthorizationFailedError, errors.GroupAuthorizationFailedError):
+            while not (await asyncio.wait({committing}, timeout=_COMMIT_SECONDS))[0]:
+                self._raise_failure()
+                self._used.doubt()
+                if self._ready is not None:
+                    give_login(self._bare._client, self._settings, self._ready)
+            committing.result()
+        finally:
+            committing.cancel()
+
+    async def _take(self, timeout_ms: int, max_records: int | None) -> dict[Any, list[ConsumerRecord]]:
+        found: dict[Any, list[ConsumerRecord]] = {}
+        try:
+            # While it joins its group anew, aiokafka waits for the end of that, which a refused login never sees.
+            with suppress(TimeoutError):
+                async with asyncio.timeout((timeout_ms + _PIECE_MILLISECONDS) / 1000):
+                    found = await self._bare.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except _denials():
             search = self._used.deny()
             if search is None:
                 raise
@@ -164,10 +196,13 @@ class FollowingConsumer:
     async def _note_ready(self, login: Login) -> None:
         self._ready = login
 
-    async def _change(self) -> None:
+    def _raise_failure(self) -> None:
         failure = self._used.take_failure()
         if failure is not None:
             raise failure
+
+    async def _change(self) -> None:
+        self._raise_failure()
         if self._ready is not None and await self._may_reopen(self._ready):
             await self._reopen(self._ready)
 
@@ -189,7 +224,7 @@ class FollowingConsumer:
         try:
             async with asyncio.timeout(HOLD_SECONDS_MAX):
                 if self._settings.get("enable_auto_commit", True):
-                    await self.commit()
+                    await self._commit(self._handed_out_here())
                 for place, offset in self._handed_out_here().items():
                     if (await self._bare.committed(place) or 0) < offset:
                         return False
@@ -204,40 +239,55 @@ class FollowingConsumer:
     async def _reopen(self, login: Login) -> None:
         if self._resume is None:
             self._resume = await self._places()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_SECONDS_MAX):
-                    await self._bare.stop()
-        self._bare = await self._started(login, self._resume)
+            await end(self._bare, _STOP_SECONDS_MAX)
+        try:
+            self._bare = await self._started(login, dict(self._resume))
+        except CredentialRefusedError:  # Between its proof and its use; is there another one?
+            await asyncio.shield(self._used.refuse())
+            return
         self._ready = self._resume = self._holds_until = None
         self._is_denied = False
         self._used.used(login)
 
     async def _places(self) -> dict[TopicPartition, int]:
         """Return where each partition goes on: also one from which nothing came yet, whose start is known."""
+        from aiokafka.errors import KafkaError
+
         places = self._handed_out_here()
         for place in self._bare.assignment() - places.keys():
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_PIECE_MILLISECONDS / 1000):
                     places[place] = await self._bare.position(place)
         return places
 
     async def _started(self, login: Login, resume: dict[TopicPartition, int]) -> Any:
         from aiokafka import AIOKafkaConsumer
-        from aiokafka.errors import KafkaError
 
         bare = AIOKafkaConsumer(**with_login(self._settings, login))
-        bare.subscribe(topics=self._topics, listener=_listener(bare, resume, self._handed_out))
-        try:
+        is_placed = asyncio.Event()
+        bare.subscribe(topics=self._topics, listener=_listener(bare, resume, self._handed_out, is_placed))
+
+        async def start() -> None:
             await bare.start()
-        except KafkaError as exc:
-            await bare.stop()
-            raise TargetUnavailableError("Kafka did not let a consumer start.") from exc
+            if resume and self._settings.get("group_id") is not None:
+                await is_placed.wait()  # Before that, it would hand out from where the last commit is.
+
+        await begin(bare, start, self._settings, login)
         return bare
 
 
-def _listener(bare: Any, resume: dict[TopicPartition, int], handed_out: dict[TopicPartition, int]) -> Any:
+def _denials() -> tuple[type[Exception], ...]:
+    from aiokafka import errors
+
+    return errors.TopicAuthorizationFailedError, errors.GroupAuthorizationFailedError
+
+
+def _listener(
+    bare: Any, resume: dict[TopicPartition, int], handed_out: dict[TopicPartition, int], is_placed: asyncio.Event
+) -> Any:
     """Return what has a consumer begin behind what was handed out here, or committed by another member meanwhile."""
     from aiokafka import ConsumerRebalanceListener
+    from aiokafka.errors import KafkaError
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped.
         async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -246,7 +296,10 @@ def _listener(bare: Any, resume: dict[TopicPartition, int], handed_out: dict[Top
                 if offset is None:
                     handed_out.pop(place, None)  # It was another member's meanwhile.
                 else:
-                    bare.seek(place, max(offset, await bare.committed(place) or 0))
+                    bare.seek(place, offset)
+                    with suppress(KafkaError):
+                        bare.seek(place, max(offset, await bare.committed(place) or 0))
+            is_placed.set()
 
         async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
             pass

@@ -7,13 +7,14 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 from vantage_secrets.client import SecretClient
-from vantage_secrets.connections.aiokafka.succession import Succession, checked, give_login, with_login
+from vantage_secrets.connections.aiokafka.succession import Succession, begin, checked, end, give_login, with_login
 from vantage_secrets.connections.following import FollowedSecret, Login
-from vantage_secrets.errors import TargetUnavailableError
 from vantage_secrets.secret import SecretName
 
 FLUSH_SECONDS_MAX: Final = 5.0
 """How long messages after a change wait for those before it, so that the order stays."""
+
+STOP_SECONDS_MAX: Final = 30.0
 
 SLOW_SECONDS: Final = 2.0
 """After what time without an answer a fresh login shows whether the one in use is refused: aiokafka does not tell."""
@@ -101,14 +102,19 @@ class FollowingProducer:
             await asyncio.wait({*self._deliveries, asyncio.ensure_future(self._bare.flush())})
 
     async def stop(self) -> None:
-        """Deliver what is queued, and end. Safe to repeat."""
+        """Deliver what is queued, for half a minute at most, and end; what is left then fails. Safe to repeat."""
+        from aiokafka.errors import KafkaConnectionError
+
         if self._bare is not None:
-            await self.flush()
+            flushing = asyncio.ensure_future(self.flush())
+            await asyncio.wait({flushing}, timeout=STOP_SECONDS_MAX)
+            flushing.cancel()
         if self._watch is not None:
             self._watch.cancel()
         await self._used.close()
         if self._bare is not None:
-            await self._bare.stop()
+            await end(self._bare, 0 if self._deliveries else FLUSH_SECONDS_MAX)
+            self._bare._message_accumulator.fail_all(KafkaConnectionError("The producer has ended."))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -157,14 +163,9 @@ class FollowingProducer:
 
     async def _started(self, login: Login) -> Any:
         from aiokafka import AIOKafkaProducer
-        from aiokafka.errors import KafkaError
 
         bare = AIOKafkaProducer(**with_login(self._settings, login))
-        try:
-            await bare.start()
-        except KafkaError as exc:
-            await bare.stop()
-            raise TargetUnavailableError("Kafka did not let a producer start.") from exc
+        await begin(bare, bare.start, self._settings, login)
         return bare
 
     async def _take_over(self, login: Login) -> None:
@@ -178,8 +179,20 @@ class FollowingProducer:
             self._bare = after
         finally:
             self._gate.set()
-        await before.stop()
+            if self._bare is not after:
+                await end(after, 0)
+        await self._let_deliver(before)
         self._used.used(login)
+
+    async def _let_deliver(self, before: Any) -> None:
+        """End a producer when it has delivered what it holds: with a newer login where its own is refused again."""
+        ending = asyncio.ensure_future(end(before, None))
+        try:
+            while not (await asyncio.wait({ending}, timeout=FLUSH_SECONDS_MAX))[0]:
+                give_login(before.client, self._settings, await self._used.newest())
+        finally:
+            ending.cancel()
+            await asyncio.wait({ending})
 
 
 def _denials() -> tuple[type[Exception], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ LOGIN_SECONDS_MAX: Final = 10.0
 """How long a fresh login may take at each broker before it counts as an outage."""
 
 RETRY_SECONDS: Final = 1.0
+
+_CLEAN_SECONDS_MAX: Final = 5.0
 
 _FOR_A_CONNECTION: Final = ("client_id", "ssl_context", "security_protocol")
 
@@ -92,6 +94,73 @@ async def prove(settings: Mapping[str, Any], login: Login) -> None:
     raise TargetUnavailableError("No Kafka broker answered.")
 
 
+async def begin(
+    bare: Any, start: Callable[[], Coroutine[Any, Any, None]], settings: Mapping[str, Any], login: Login
+) -> None:
+    """Start a producer or consumer of ``aiokafka``; where it does not start, nothing of it is left.
+
+    Its own start tries without an end where the login is refused meanwhile: a fresh login shows that.
+
+    Args:
+        bare: The producer or consumer.
+        start: Starts it.
+        settings: The user's settings.
+        login: The login that is among its settings.
+
+    Raises:
+        CredentialRefusedError: A broker refused the login.
+        TargetUnavailableError: None answered, or the bare client's start failed.
+    """
+    from aiokafka.errors import KafkaError
+
+    starting = asyncio.ensure_future(start())
+    try:
+        while not starting.done():
+            await asyncio.wait({starting}, timeout=LOGIN_SECONDS_MAX)
+            if not starting.done() or starting.cancelled() or starting.exception() is not None:
+                await prove(settings, login)
+        starting.result()
+    except BaseException as exc:
+        starting.cancel()
+        await end(bare, 0)
+        if isinstance(exc, KafkaError):
+            raise TargetUnavailableError("Kafka did not let a client start.") from exc
+        raise
+
+
+async def end(bare: Any, seconds: float | None) -> None:
+    """Stop a producer or consumer of ``aiokafka``, whatever comes of its own stop; nothing of it is left.
+
+    That (aiokafka 0.14) tries a last commit and what is queued without an end, also where no broker lets it in. And
+    where a fetch has just failed, it ends in the middle with the ``CancelledError`` of that fetch, which is none of
+    the caller's, and leaves connections open (``Fetcher.close``).
+
+    Args:
+        bare: The producer or consumer.
+        seconds: How long its own stop may take; without, until it is done.
+    """
+    client = bare.client if hasattr(bare, "client") else bare._client
+    stopping = asyncio.ensure_future(bare.stop())
+    try:
+        await asyncio.wait({stopping}, timeout=seconds)
+    finally:
+        left = _tasks_of(bare) | {stopping}
+        for task in left:
+            task.cancel()
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.wait({closing, *left}, timeout=_CLEAN_SECONDS_MAX)
+        for task in {closing, *left}:
+            _ = not task.done() or task.cancelled() or task.exception()  # What nobody asks for is logged as lost.
+
+
+def _tasks_of(bare: Any) -> set[asyncio.Future[Any]]:
+    """Return what a client of aiokafka does in the background."""
+    parts = [getattr(bare, name, None) for name in ("_coordinator", "_fetcher", "_sender")]
+    found = [each for part in parts if part is not None for each in vars(part).values()]
+    tasks = {each for each in found if isinstance(each, asyncio.Task)}
+    return tasks | getattr(parts[1], "_pending_tasks", set())
+
+
 class Succession:
     """Finds the login that comes after the one in use, one search at a time.
 
@@ -112,7 +181,7 @@ class Succession:
         self._on_ready = on_ready
         self._failure: VantageSecretsError | None = None
         self._denied_version: str | None = None
-        self._is_refused = self._is_slow = self._is_asked = False
+        self._is_refused = self._is_slow = self._is_asked = self._is_closed = False
         self._task: asyncio.Task[None] | None = None
         self.current: Login
 
@@ -157,6 +226,19 @@ class Succession:
         self._is_refused = True
         return self.look()
 
+    def refuse(self) -> asyncio.Task[None]:
+        """Note that a broker refused a login; return the search."""
+        self._is_refused = True
+        return self.look()
+
+    async def newest(self) -> Login:
+        """Return the login as the client has it now, not proven.
+
+        Raises:
+            VantageSecretsError: As :meth:`SecretClient.get`.
+        """
+        return await asyncio.to_thread(self._following.now)
+
     def take_failure(self) -> VantageSecretsError | None:
         """Return why there is no other login, once: what was refused again."""
         failure, self._failure = self._failure, None
@@ -164,12 +246,14 @@ class Succession:
 
     async def close(self) -> None:
         """End the search and the receipt. Safe to repeat."""
+        self._is_closed = True  # News may be on its way still.
         task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        self._following.close()
+        try:
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                await asyncio.wait({task})
+        finally:
+            self._following.close()
 
     def _hear(self) -> None:
         with suppress(RuntimeError):  # The loop was closed before the connection.
@@ -177,7 +261,7 @@ class Succession:
 
     async def _work(self) -> None:
         try:
-            while self._is_asked:
+            while self._is_asked and not self._is_closed:
                 self._is_asked = False
                 if await self._is_wanted() and not await self._succeeds():
                     self._is_asked = True
@@ -192,8 +276,14 @@ class Succession:
             login = await self._log_in()
             if login.version_id == before:
                 self._denied_version = before
+        except TargetUnavailableError:
+            return False
+        try:
             await self._on_ready(login)
         except TargetUnavailableError:
+            return False
+        except CredentialRefusedError:  # Between its proof and its use; is there another one?
+            self._is_refused = True
             return False
         return True
 
