@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Message
 
 from tests.canary import canary
-from tests.servers.connections_steps import NAME, ChangingSecret, Load, wait_until
+from tests.servers.connections_steps import NAME, ChangingSecret, Load, ending, wait_until
 from tests.servers.kafka import KafkaServer
 from tests.servers.kafka_steps import AclOperation, ResourceType, acl, allow, give_password, make_topic, new_account
 from vantage_secrets.connections.confluent_kafka import FollowingConsumer, FollowingProducer
@@ -114,6 +114,7 @@ def stream(kafka: KafkaServer) -> Iterator[Stream]:
         yield stream
 
 
+@ending
 def test_two_changes_of_principal_under_load_lose_and_double_nothing(stream: Stream) -> None:
     stream.rotate("a")
     with stream.producer() as producer, stream.consumer() as consumer:
@@ -151,6 +152,7 @@ def _allow_again(stream: Stream, slot: str) -> None:
         future.result()
 
 
+@ending
 def test_a_producer_that_was_told_nothing_asks_once_when_it_is_denied_and_every_message_arrives(
     stream: Stream,
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_producer_that_was_told_nothing_asks_once_when_it_is_denied_and_every_
     assert stream.acknowledged == list(range(400))
 
 
+@ending
 def test_a_consumer_that_was_told_nothing_goes_on_where_it_was_when_it_is_denied(stream: Stream) -> None:
     stream.rotate("a")
     with stream.producer() as producer, stream.consumer(**{"group.instance.id": "one"}) as consumer:
@@ -190,6 +193,7 @@ def test_a_consumer_that_was_told_nothing_goes_on_where_it_was_when_it_is_denied
     stream.assert_whole(200)
 
 
+@ending
 def test_a_commit_that_is_denied_is_done_by_the_next_login(stream: Stream) -> None:
     stream.rotate("a")
     with stream.producer() as producer:
@@ -208,6 +212,7 @@ def test_a_commit_that_is_denied_is_done_by_the_next_login(stream: Stream) -> No
         assert consumer.poll(2) is None  # Nothing is left: the commit counts for the group.
 
 
+@ending
 def test_a_change_of_mechanism_is_followed(stream: Stream) -> None:
     name, password = stream.principal("x")
     stream.secret.put_login(name, password, mechanism="SCRAM-SHA-512")
@@ -225,6 +230,7 @@ def test_a_change_of_mechanism_is_followed(stream: Stream) -> None:
     stream.assert_whole(2)
 
 
+@ending
 def test_a_consumer_whose_user_stays_is_told_the_password_and_goes_on(stream: Stream) -> None:
     stream.rotate("a")
     with stream.consumer() as consumer:
@@ -236,6 +242,7 @@ def test_a_consumer_whose_user_stays_is_told_the_password_and_goes_on(stream: St
         assert consumer._used.current.client is bare
 
 
+@ending
 def test_messages_that_were_handed_out_and_not_committed_are_not_handed_out_again(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +270,7 @@ def _poll(consumer: FollowingConsumer, received: list[Message]) -> None:
     received += [message] if message is not None else []
 
 
+@ending
 def test_a_producer_that_does_nothing_moves_too(stream: Stream) -> None:
     stream.rotate("a")
     with stream.producer():
@@ -271,6 +279,7 @@ def test_a_producer_that_does_nothing_moves_too(stream: Stream) -> None:
         wait_until(lambda: stream.secret.is_held_by_all(version))
 
 
+@ending
 def test_a_login_that_is_refused_twice_is_an_error_after_one_refresh(stream: Stream) -> None:
     name, _password = stream.principal("a")
     stream.secret.put_login(name, canary())
@@ -280,6 +289,7 @@ def test_a_login_that_is_refused_twice_is_an_error_after_one_refresh(stream: Str
     assert stream.secret.held == {}
 
 
+@ending
 def test_a_right_that_the_current_user_lacks_reaches_the_callback_after_one_refresh(stream: Stream) -> None:
     stream.rotate("a")
     with stream.producer() as producer:
@@ -304,6 +314,7 @@ def _outcome(stream: Stream, producer: FollowingProducer, number: int) -> str:
     return stream.failures[-1]
 
 
+@ending
 def test_settings_with_a_login_or_a_transaction_are_refused(stream: Stream) -> None:
     stream.rotate("a")
     with pytest.raises(InvalidInputError, match=r"sasl\.password"):
@@ -312,6 +323,7 @@ def test_settings_with_a_login_or_a_transaction_are_refused(stream: Stream) -> N
         FollowingProducer(stream.secret.client, NAME, {"transactional.id": secrets.token_hex(4)})
 
 
+@ending
 def test_a_password_alone_needs_an_account(stream: Stream) -> None:
     name, password = stream.principal("a")
     stream.secret.put(password)
@@ -323,6 +335,7 @@ def test_a_password_alone_needs_an_account(stream: Stream) -> None:
     assert stream.acknowledged == [0]
 
 
+@ending
 def test_kafka_being_away_is_no_refusal_and_everything_arrives_when_it_is_back(stream: Stream) -> None:
     stream.rotate("a")
     version = stream.rotate("b")

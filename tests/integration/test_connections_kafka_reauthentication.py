@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.canary import canary
-from tests.servers.connections_steps import NAME, ChangingSecret, Load, wait_until
+from tests.servers.connections_steps import NAME, ChangingSecret, Load, ending, wait_until
 from tests.servers.kafka import KafkaServer, running_kafka
 from tests.servers.kafka_steps import AclOperation, ResourceType, acl, allow, give_password, make_topic, new_account
 from vantage_secrets.connections.confluent_kafka import FollowingConsumer, FollowingProducer
@@ -44,6 +44,7 @@ def config(server: KafkaServer, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("same_user", [True, False])
+@ending
 def test_clients_that_were_told_nothing_ask_once_they_are_cut_and_nothing_is_lost_or_doubled(
     reauthenticating: KafkaServer, secret: ChangingSecret, same_user: bool
 ) -> None:
@@ -93,6 +94,7 @@ def test_clients_that_were_told_nothing_ask_once_they_are_cut_and_nothing_is_los
     assert received == list(range(produced.done_count))
 
 
+@ending
 def test_a_live_producer_that_is_refused_for_good_says_so(
     reauthenticating: KafkaServer, secret: ChangingSecret
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +17,7 @@ from vantage_secrets.testing import MemoryStore
 
 NAME = SecretName("vantage/login")
 SECONDS_MAX = 40.0
+TEST_SECONDS_MAX = 100.0
 
 
 class ChangingSecret:
@@ -88,7 +92,7 @@ class Load:
         self.longest_seconds = 0.0
         self._step, self._pause = step, 1 / per_second
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def wait_for(self, more: int) -> None:
         """Return when it was done ``more`` times more."""
@@ -116,4 +120,34 @@ class Load:
             yield self
         finally:
             self._stopped.set()
-            self._thread.join()
+            self._thread.join(SECONDS_MAX)
+            assert not self._thread.is_alive(), f"a step hangs: {_place_of(self._thread)}"
+
+
+def _place_of(thread: threading.Thread) -> str:
+    """Return where a thread is, without the values that it works with."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "".join(traceback.format_stack(frame)) if frame is not None else "nowhere"
+
+
+def ending(test: Callable[..., None]) -> Callable[..., None]:
+    """Have a test fail when it hangs, also in a call that no signal ends, and say where."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        raised: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                test(**given)
+            except BaseException as exc:
+                raised.append(exc)
+
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        thread.join(TEST_SECONDS_MAX)
+        assert not thread.is_alive(), f"the test did not end in {TEST_SECONDS_MAX:.0f} s: {_place_of(thread)}"
+        if raised:
+            raise raised[0]
+
+    return run
