@@ -99,7 +99,7 @@ class Fleet:
         """
         from procrastinate.exceptions import ConnectorException
 
-        for name in ("procrastinate", "psycopg"):
+        for name in ("procrastinate", "psycopg", "asyncio"):
             # Where nobody has set up logging, Python would print their tracebacks between our lines.
             logging.getLogger(name).addHandler(logging.NullHandler())
         try:
