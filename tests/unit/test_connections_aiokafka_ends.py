@@ -24,6 +24,7 @@ class _Client:
 
     def __init__(self) -> None:
         self.is_closed = False
+        self._sync_task: object | None = object()
 
     async def close(self) -> None:
         self.is_closed = True
@@ -130,6 +131,25 @@ async def test_a_start_that_takes_longer_goes_on_as_long_as_the_login_is_accepte
     await begin(bare, start, {}, _LOGIN)
     assert not bare._client.is_closed
     await end(bare, 0)
+
+
+async def test_who_is_cancelled_while_a_client_bootstraps_lets_it_come_to_the_end_of_that() -> None:
+    bare, steps = _Bare(_never_stop), [""]
+    bare._client._sync_task = None
+
+    async def start() -> None:
+        steps.append("a connection is open")
+        await asyncio.sleep(0.01)
+        steps.append("it is closed")
+
+    beginning = asyncio.create_task(begin(bare, start, {}, _LOGIN))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    assert steps[-1] == "it is closed"
+    assert bare.is_gone
 
 
 _LOGIN = Login("version-1", "worker", SecretValue(canary()), "")

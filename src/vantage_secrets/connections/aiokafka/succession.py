@@ -21,7 +21,8 @@ LOGIN_SECONDS_MAX: Final = 10.0
 
 RETRY_SECONDS: Final = 1.0
 
-_CLEAN_SECONDS_MAX: Final = 5.0
+_CLEAN_SECONDS_MAX: Final = 2.0
+"""How long what is left of a client of aiokafka may take to end."""
 
 _FOR_A_CONNECTION: Final = ("client_id", "ssl_context", "security_protocol")
 
@@ -121,6 +122,8 @@ async def begin(
                 await prove(settings, login)
         starting.result()
     except BaseException as exc:
+        if not _is_bootstrapped(bare):  # Cut off in there, aiokafka leaves a connection open.
+            await asyncio.wait({starting}, timeout=_CLEAN_SECONDS_MAX)
         starting.cancel()
         await end(bare, 0)
         if isinstance(exc, KafkaError):
@@ -139,7 +142,6 @@ async def end(bare: Any, seconds: float | None) -> None:
         bare: The producer or consumer.
         seconds: How long its own stop may take; without, until it is done.
     """
-    client = bare.client if hasattr(bare, "client") else bare._client
     stopping = asyncio.ensure_future(bare.stop())
     try:
         await asyncio.wait({stopping}, timeout=seconds)
@@ -147,10 +149,18 @@ async def end(bare: Any, seconds: float | None) -> None:
         left = _tasks_of(bare) | {stopping}
         for task in left:
             task.cancel()
-        closing = asyncio.ensure_future(client.close())
+        closing = asyncio.ensure_future(_client_of(bare).close())
         await asyncio.wait({closing, *left}, timeout=_CLEAN_SECONDS_MAX)
         for task in {closing, *left}:
             _ = not task.done() or task.cancelled() or task.exception()  # What nobody asks for is logged as lost.
+
+
+def _client_of(bare: Any) -> Any:
+    return bare.client if hasattr(bare, "client") else bare._client
+
+
+def _is_bootstrapped(bare: Any) -> bool:
+    return _client_of(bare)._sync_task is not None
 
 
 def _tasks_of(bare: Any) -> set[asyncio.Future[Any]]:
