@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.conn import CloseReason
 
 from tests.canary import canary
 from tests.servers.connections_steps import NAME, SECONDS_MAX, ChangingSecret
@@ -188,10 +189,15 @@ async def test_a_consumer_that_is_cut_and_refused_while_its_group_forms_anew_fin
     async with stream.consumer(group_instance_id="one") as consumer:
         version = await asyncio.to_thread(stream.rotate, "b")
         await asyncio.to_thread(give_password, stream.server, f"{stream.account}-a")
-        os.kill(stream.server._processes[1].pid, signal.SIGSTOP)  # It answers nothing, and is gone then.
-        consumer._bare._coordinator.request_rejoin()
-        await until(lambda: consumer._bare._subscription.reassignment_in_progress, "a group that forms anew")
-        await asyncio.to_thread(stream.server.restart, kill=True)
+        broker = stream.server._processes[1].pid
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            consumer._bare._coordinator.request_rejoin()
+            await until(lambda: consumer._bare._subscription.reassignment_in_progress, "a group that forms anew")
+            for connection in [*consumer._bare._client._conns.values()]:
+                connection.close(CloseReason.CONNECTION_BROKEN)
+        finally:
+            os.kill(broker, signal.SIGCONT)
         await until(lambda: stream.secret.is_held_by_all(version), "the new version", lambda: stream.receive(consumer))
 
 
