@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 
 from tests.canary import canary
 from tests.servers.connections_steps import NAME, ChangingSecret, wait_until
-from vantage_secrets.connections.confluent_kafka import succession
+from vantage_secrets.connections.confluent_kafka import session, succession
 from vantage_secrets.connections.confluent_kafka.session import Session, checked
 from vantage_secrets.connections.confluent_kafka.succession import Succession
 from vantage_secrets.connections.following import FollowedSecret, Login
 from vantage_secrets.errors import CredentialRefusedError, MissingExtraError, TargetUnavailableError
+from vantage_secrets.secret import SecretValue
 
 
 class _Broker:
@@ -224,3 +226,21 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(monkeypatch: p
     with pytest.raises(MissingExtraError) as caught:
         checked({})
     assert caught.value.hint == "pip install 'vantage-secrets[kafka]'"
+
+
+def test_a_client_that_does_not_come_to_its_end_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Hanging:
+        def __del__(self) -> None:
+            ended.wait(10)
+
+    monkeypatch.setattr(session, "RELEASE_SECONDS_MAX", 0.01)
+    login = Login("version-1", "worker", SecretValue(canary()), "")
+    one = Session(lambda _settings: Hanging(), {}, login, lambda _session: None)
+    released = threading.Thread(target=one.release, daemon=True)
+    released.start()
+    released.join(5)
+    assert not released.is_alive()
+    assert not ended.is_set()
+    ended.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_MECHANISM: Final = "SCRAM-SHA-512"
 LOGIN_SECONDS_MAX: Final = 10.0
 """How long a fresh login may take before it counts as an outage."""
+
+RELEASE_SECONDS_MAX: Final = 10.0
+"""How long the end of a client is waited for."""
 
 _PIECE_SECONDS: Final = 0.25
 _LOGIN_SETTINGS: Final = ("sasl.username", "sasl.password", "sasl.mechanism", "sasl.mechanisms")
@@ -126,8 +130,15 @@ class Session:
         return True
 
     def release(self) -> None:
-        """Let the client go; librdkafka ends its threads and connections."""
-        self.client = None
+        """Let the client go; librdkafka ends its threads and connections.
+
+        It does not always come to an end of that where no broker answers (librdkafka issue 4519). It then goes on in a
+        thread that nobody waits for, and the next login is followed all the same.
+        """
+        gone, self.client = [self.client], None
+        destroying = threading.Thread(target=gone.clear, name="vantage-secrets-release", daemon=True)
+        destroying.start()
+        destroying.join(RELEASE_SECONDS_MAX)
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() == error._AUTHENTICATION:
