@@ -111,6 +111,12 @@ async def until(is_so: Callable[[], object], what: str = "it", step: Callable[[]
         await (step() if step is not None else asyncio.sleep(0.01))
 
 
+def cut(client: Any) -> None:
+    """End the connections of a client of aiokafka as a broken network would."""
+    for connection in [*client._conns.values()]:
+        connection.close(CloseReason.CONNECTION_BROKEN)
+
+
 def ending(test: Callable[[Stream], Coroutine[Any, Any, None]]) -> Callable[[Stream], Coroutine[Any, Any, None]]:
     """Have a test fail when it hangs, and say where."""
 
@@ -194,11 +200,21 @@ async def test_a_consumer_that_is_cut_and_refused_while_its_group_forms_anew_fin
         try:
             consumer._bare._coordinator.request_rejoin()
             await until(lambda: consumer._bare._subscription.reassignment_in_progress, "a group that forms anew")
-            for connection in [*consumer._bare._client._conns.values()]:
-                connection.close(CloseReason.CONNECTION_BROKEN)
+            cut(consumer._bare._client)
         finally:
             os.kill(broker, signal.SIGCONT)
         await until(lambda: stream.secret.is_held_by_all(version), "the new version", lambda: stream.receive(consumer))
+
+
+@ending
+async def test_a_producer_that_is_cut_and_refused_before_its_first_message_finds_out(stream: Stream) -> None:
+    await asyncio.to_thread(stream.rotate, "a")
+    async with stream.producer() as producer:
+        version = await asyncio.to_thread(stream.rotate, "b")
+        await asyncio.to_thread(give_password, stream.server, f"{stream.account}-a")
+        cut(producer._bare.client)
+        await stream.send(producer, 5)
+        await until(lambda: stream.secret.is_held_by_all(version), "the new version")
 
 
 @ending

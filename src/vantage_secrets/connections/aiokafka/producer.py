@@ -47,6 +47,7 @@ class FollowingProducer:
         following = FollowedSecret(client, name, account=account, kind="producer")
         self._used = Succession(following, self._settings, self._take_over)
         self._bare: Any = None
+        self._queueing: dict[asyncio.Future[Any], float] = {}
         self._deliveries: dict[asyncio.Task[Any], float] = {}
         self._gate = asyncio.Event()
         self._gate.set()
@@ -129,11 +130,18 @@ class FollowingProducer:
         while True:
             await self._gate.wait()
             bare = self._bare
+            queueing = asyncio.ensure_future(bare.send(**message))
+            self._queueing[queueing] = asyncio.get_running_loop().time()
+            queueing.add_done_callback(self._queueing.pop)
             try:
-                return bare, await bare.send(**message)
+                await asyncio.wait({queueing})
+                if not queueing.cancelled():
+                    return bare, queueing.result()
             except ProducerClosed:
                 if bare is self._bare:
                     raise
+            finally:
+                queueing.cancel()
 
     async def _deliver(self, bare: Any, queued: asyncio.Future[Any], message: dict[str, Any]) -> Any:
         try:
@@ -157,8 +165,8 @@ class FollowingProducer:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SLOW_SECONDS / 2)
-            oldest = next(iter(self._deliveries.values()), None)
-            if oldest is not None and loop.time() - oldest > SLOW_SECONDS:
+            since = [*self._queueing.values(), *self._deliveries.values()]
+            if since and loop.time() - min(since) > SLOW_SECONDS:
                 self._used.doubt()
 
     async def _started(self, login: Login) -> Any:
@@ -175,8 +183,12 @@ class FollowingProducer:
             give_login(before.client, self._settings, login)
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS_MAX):
+                    while self._queueing:
+                        await asyncio.wait({*self._queueing})
                     await before.flush()
             self._bare = after
+            for queueing in self._queueing:  # A topic that it has not heard of: the next one looks for it.
+                queueing.cancel()
         finally:
             self._gate.set()
             if self._bare is not after:
