@@ -210,6 +210,7 @@ async def test_a_consumer_that_is_cut_and_refused_while_its_group_forms_anew_fin
 async def test_a_producer_that_is_cut_and_refused_before_its_first_message_finds_out(stream: Stream) -> None:
     await asyncio.to_thread(stream.rotate, "a")
     async with stream.producer() as producer:
+        stream.topic = await asyncio.to_thread(make_topic, stream.server)  # One that the producer has not heard of.
         version = await asyncio.to_thread(stream.rotate, "b")
         await asyncio.to_thread(give_password, stream.server, f"{stream.account}-a")
         cut(producer._bare.client)
