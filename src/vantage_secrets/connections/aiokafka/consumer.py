@@ -265,11 +265,12 @@ class FollowingConsumer:
 
         bare = AIOKafkaConsumer(**with_login(self._settings, login))
         is_placed = asyncio.Event()
+        is_resuming = bool(resume) and self._settings.get("group_id") is not None  # The listener empties it.
         bare.subscribe(topics=self._topics, listener=_listener(bare, resume, self._handed_out, is_placed))
 
         async def start() -> None:
             await bare.start()
-            if resume and self._settings.get("group_id") is not None:
+            if is_resuming:
                 await is_placed.wait()  # Before that, it would hand out from where the last commit is.
 
         await begin(bare, start, self._settings, login)
