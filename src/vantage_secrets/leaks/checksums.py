@@ -1,0 +1,34 @@
+"""Checksums that vendors put into their tokens: a wrong one means that a text only looks like a token."""
+
+from __future__ import annotations
+
+import string
+import zlib
+from collections.abc import Callable
+
+_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def _github_ending(body: str) -> str:
+    """Return the last six characters of a GitHub token whose others are ``body``.
+
+    CRC-32 of the part after the last underscore, in base 62, padded with zeros: GitHub's "Behind GitHub's new
+    authentication token formats", 2021. The alphabet is digits, upper case, lower case.
+    """
+    number = zlib.crc32(body.rpartition("_")[2].encode())
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits.rjust(6, "0")
+
+
+def _ends_as_github(value: str) -> bool:
+    return _github_ending(value[:-6]) == value[-6:]
+
+
+ENDINGS: dict[str, Callable[[str], str]] = {"github-checksum": _github_ending}
+"""What a hole ``{name}`` of an example becomes, from the text before it."""
+
+CHECKS: dict[str, Callable[[str], bool]] = {"github": _ends_as_github}
+"""What a rule's ``checksum`` names: whether a whole value, decoded as ASCII, is consistent."""
