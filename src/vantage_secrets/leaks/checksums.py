@@ -9,26 +9,42 @@ from collections.abc import Callable
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
+def _based(number: int, alphabet: str) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, len(alphabet))
+        digits = alphabet[digit] + digits
+    return digits
+
+
 def _github_ending(body: str) -> str:
     """Return the last six characters of a GitHub token whose others are ``body``.
 
     CRC-32 of the part after the last underscore, in base 62, padded with zeros: GitHub's "Behind GitHub's new
     authentication token formats", 2021. The alphabet is digits, upper case, lower case.
     """
-    number = zlib.crc32(body.rpartition("_")[2].encode())
-    digits = ""
-    while number:
-        number, digit = divmod(number, 62)
-        digits = _BASE62[digit] + digits
-    return digits.rjust(6, "0")
+    return _based(zlib.crc32(body.rpartition("_")[2].encode()), _BASE62).rjust(6, "0")
 
 
 def _ends_as_github(value: str) -> bool:
     return _github_ending(value[:-6]) == value[-6:]
 
 
-ENDINGS: dict[str, Callable[[str], str]] = {"github-checksum": _github_ending}
+def _gitlab_ending(body: str) -> str:
+    """Return the last seven characters of a GitLab routable token whose others are ``body``.
+
+    CRC-32 of everything before, prefix included, in base 36, padded with zeros: "Routable tokens" in GitLab's
+    handbook, design documents of Cells.
+    """
+    return _based(zlib.crc32(body.encode()), string.digits + string.ascii_lowercase).rjust(7, "0")
+
+
+def _ends_as_gitlab(value: str) -> bool:
+    return _gitlab_ending(value[:-7]) == value[-7:]
+
+
+ENDINGS: dict[str, Callable[[str], str]] = {"github-checksum": _github_ending, "gitlab-checksum": _gitlab_ending}
 """What a hole ``{name}`` of an example becomes, from the text before it."""
 
-CHECKS: dict[str, Callable[[str], bool]] = {"github": _ends_as_github}
+CHECKS: dict[str, Callable[[str], bool]] = {"github": _ends_as_github, "gitlab": _ends_as_gitlab}
 """What a rule's ``checksum`` names: whether a whole value, decoded as ASCII, is consistent."""
