@@ -1,0 +1,201 @@
+"""Secrets that were encoded: base64, hexadecimal, URL and JSON escapes, UTF-16.
+
+Decoding everything that could be base64 costs more than all the rest of a scan. So the words that the rules cannot do
+without are encoded instead, in each of their alignments, and looked for together with the rules: where ``password``
+stands in base64, one of ``cGFzc3dvcm``, ``Bhc3N3b3Jk`` and ``wYXNzd29yZ`` stands in the file. (YARA's ``base64``
+strings work so.) Only a run of text around such an anchor is decoded, and the rules look at the result.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from binascii import unhexlify
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+DEPTH_MAX = 3
+"""Encodings inside encodings are followed so far."""
+RUN_MAX = 65_536
+"""A run is decoded at most so far to each side of its anchor, in bytes."""
+DECODED_MAX = 8_388_608
+"""At most so much is decoded of one document, in bytes; what is beyond is reported as not read."""
+
+_ANCHOR_MIN = 4
+"""Shortest encoded word that is looked for, in characters: base64 text has one in 16 million by chance."""
+_WINDOW = 2_048
+"""Escaped text is looked at within its line and at most so far to each side, in bytes."""
+
+
+class Anchor(NamedTuple):
+    """An encoded word to look for.
+
+    Attributes:
+        expression: In hyperscan's syntax.
+        kind: ``base64``, ``hex``, ``utf-16``, ``url`` or ``json``.
+        length: Of the encoded word, in bytes; 0 for ``url`` and ``json``.
+        skipped: For base64, how many characters of its group of four stand before the word.
+    """
+
+    expression: bytes
+    kind: str
+    length: int = 0
+    skipped: int = 0
+
+
+class Run(NamedTuple):
+    """Encoded text, and what it says.
+
+    Attributes:
+        begin: Where it begins in the document.
+        end: Where it ends.
+        text: What it says.
+    """
+
+    begin: int
+    end: int
+    text: bytes
+
+
+def anchors_for(words: Iterable[tuple[bytes, bool]]) -> list[Anchor]:
+    """Return what to look for so that no encoded text with one of ``words`` is missed.
+
+    Args:
+        words: Words of at least four bytes, each with whether its case does not matter; then it is looked for in
+            lower case, in upper case and with a capital.
+    """
+    spelled = dict.fromkeys(form for word, caseless in words for form in (_cases(word) if caseless else (word,)))
+    anchors: dict[bytes, Anchor] = {}
+    for word in spelled:
+        for anchor in (*_base64_anchors(word), *_hex_anchors(word), _utf16_anchor(word)):
+            anchors.setdefault(anchor.expression, anchor)
+    return [*anchors.values(), *_ESCAPES]
+
+
+_ESCAPES = (
+    Anchor(rb"%(?:3[AaDd]|2[02Ff]|40)", "url"),
+    Anchor(rb"\\u00[2-7][0-9A-Fa-f]", "json"),
+    Anchor(rb"\\x[2-7][0-9A-Fa-f]\\x[2-7][0-9A-Fa-f]", "json"),
+    Anchor(rb"""\\["']\s?[:=]""", "json"),
+)
+
+
+def _cases(word: bytes) -> tuple[bytes, ...]:
+    return word.lower(), word.upper(), word.capitalize()
+
+
+def _literal(text: bytes) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in text)
+
+
+def _base64_anchors(word: bytes) -> Iterable[Anchor]:
+    """Yield the word in base64 at its three alignments; characters that neighbours have a share in are left off."""
+    for shift, skipped in ((0, 0), (1, 2), (2, 3)):
+        text = b64encode(bytes(shift) + word)[skipped : 8 * (shift + len(word)) // 6]
+        if len(text) < _ANCHOR_MIN:
+            continue
+        for spelled in {text, text.translate(_TO_URL_SAFE)}:
+            yield Anchor(_literal(spelled), "base64", len(text), skipped)
+
+
+def _hex_anchors(word: bytes) -> Iterable[Anchor]:
+    text = word.hex().encode()
+    yield Anchor(b"(?i:%b)" % _literal(text), "hex", len(text))
+
+
+def _utf16_anchor(word: bytes) -> Anchor:
+    """Return what little and big endian have in common: the word with a zero between its bytes."""
+    text = b"\0".join(bytes([byte]) for byte in word)
+    return Anchor(_literal(text), "utf-16", len(text))
+
+
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+# A run may be wrapped into lines, as in PEM, MIME and YAML; "\n" may also be written as an escape.
+_BASE64_RIGHT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:\r?\n[ \t]*|\\n)[A-Za-z0-9+/_-]{16,})*")
+_BASE64_LEFT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:[ \t]*\n\r?|n\\)[A-Za-z0-9+/_-]{16,})*")
+_WRAP = re.compile(rb"\r?\n[ \t]*|\\n")
+_HEX = re.compile(rb"[0-9A-Fa-f]*")
+_UTF16_RIGHT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
+_UTF16_LEFT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
+
+
+def run_at(data: bytes, end: int, anchor: Anchor) -> Run | None:
+    """Return the encoded run around an anchor that ends at ``end``; nothing when it is none after all."""
+    return _DECODERS[anchor.kind](data, end, anchor)
+
+
+def _extent(data: bytes, begin: int, end: int, left: re.Pattern[bytes], right: re.Pattern[bytes]) -> tuple[int, int]:
+    """Return how far a run goes; ``left`` matches it backwards."""
+    behind = right.match(data, end, min(len(data), end + RUN_MAX))
+    before = left.match(data[max(0, begin - RUN_MAX) : begin][::-1])
+    return begin - (before.end() if before else 0), behind.end() if behind else end
+
+
+def _decode_base64(data: bytes, end: int, anchor: Anchor) -> Run | None:
+    begin = end - anchor.length
+    first, last = _extent(data, begin, end, _BASE64_LEFT, _BASE64_RIGHT)
+    before = _WRAP.sub(b"", data[first:begin])
+    text = (before + _WRAP.sub(b"", data[begin:last])).translate(_FROM_URL_SAFE)
+    # The word says where its group of four begins, and so where all of them do.
+    lead = (len(before) - anchor.skipped) % 4
+    text = text[lead:]
+    text += b"=" * (-len(text) % 4) if len(text) % 4 != 1 else b""
+    try:
+        return Run(first + lead, last, b64decode(text[: len(text) // 4 * 4]))
+    except Base64Error:
+        return None
+
+
+def _decode_hex(data: bytes, end: int, anchor: Anchor) -> Run | None:
+    begin = end - anchor.length
+    first, last = _extent(data, begin, end, _HEX, _HEX)
+    first += (begin - first) % 2
+    last -= (last - first) % 2
+    return Run(first, last, unhexlify(data[first:last]))
+
+
+def _decode_utf16(data: bytes, end: int, anchor: Anchor) -> Run | None:
+    begin = end - anchor.length
+    behind = _UTF16_RIGHT.match(data, end, min(len(data), end + RUN_MAX))
+    before = _UTF16_LEFT.match(data[max(0, begin - RUN_MAX) : begin][::-1])
+    first = begin - (before.end() if before else 0)
+    last = behind.end() if behind else end
+    return Run(first, last, data[first:last].replace(b"\0", b""))
+
+
+def _line_around(data: bytes, end: int) -> tuple[int, int]:
+    low, high = max(0, end - _WINDOW), min(len(data), end + _WINDOW)
+    begin = data.rfind(b"\n", low, end - 1) + 1 or low
+    newline = data.find(b"\n", end, high)
+    return begin, high if newline < 0 else newline
+
+
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"""\\(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|(["'/\\]))""")
+
+
+def _decode_url(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
+    begin, last = _line_around(data, end)
+    return Run(begin, last, _PERCENT.sub(lambda found: unhexlify(found[1]), data[begin:last]))
+
+
+def _decode_json(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
+    begin, last = _line_around(data, end)
+    return Run(begin, last, _ESCAPE.sub(_unescaped, data[begin:last]))
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    code = found[1] or found[2]
+    return unhexlify(code) if code else bytes(found[3])
+
+
+_DECODERS: dict[str, Callable[[bytes, int, Anchor], Run | None]] = {
+    "base64": _decode_base64,
+    "hex": _decode_hex,
+    "utf-16": _decode_utf16,
+    "url": _decode_url,
+    "json": _decode_json,
+}

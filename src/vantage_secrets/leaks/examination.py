@@ -1,0 +1,264 @@
+"""From candidates to secrets: the rule itself, the judgement, decoding, files with a structure, our own values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, run_at
+from vantage_secrets.leaks.finding import Confidence, KnownVersion
+from vantage_secrets.leaks.judgement import accepts, value_of
+from vantage_secrets.leaks.matching import ActiveRule, Matcher
+
+if TYPE_CHECKING:
+    from vantage_secrets.leaks.known import KnownSearch, RetiredLookup
+
+Candidates = Sequence[tuple[int, int]]
+"""Ids of a ``Matcher`` with the offsets where they end."""
+
+_KNOWN = -1
+"""The id, among candidates, of our own values."""
+_RANKS = {Confidence.LOW: 0, Confidence.MEDIUM: 2, Confidence.HIGH: 4}
+_CONTEXT_CATEGORIES = ("generic", "urls", "headers")
+"""Rules that know a secret by what stands around it; one that knows the secret's own format tells more."""
+
+
+class Detection(NamedTuple):
+    """A secret in a document, with its value: it stays in memory, and becomes a ``Finding`` without it.
+
+    Attributes:
+        rule: Id of the rule.
+        title: What it is.
+        confidence: How sure.
+        advice: What to do about this kind.
+        begin: Where its first byte stands; for a decoded one, where the encoded run begins.
+        end: The offset behind its last byte.
+        value: The secret.
+        decoded: Encodings from outside in.
+        known: Which of our values it is.
+        is_specific: Whether the rule knows it by its own format.
+    """
+
+    rule: str
+    title: str
+    confidence: Confidence
+    advice: str
+    begin: int
+    end: int
+    value: bytes
+    decoded: tuple[str, ...] = ()
+    known: KnownVersion | None = None
+    is_specific: bool = True
+
+    def __repr__(self) -> str:
+        # SECURITY: a traceback or a log must not show the value.
+        return f"Detection({self.rule!r}, {self.begin}, {self.end})"
+
+
+class Examiner:
+    """Finds the secrets in documents. Safe to use from several threads.
+
+    Args:
+        matcher: The rules.
+        known: Our own values, to be searched for as they are.
+        retired: Fingerprints of values that we no longer have.
+    """
+
+    def __init__(
+        self, matcher: Matcher, known: KnownSearch | None = None, retired: RetiredLookup | None = None
+    ) -> None:
+        self.matcher = matcher
+        self._known = known
+        self._retired = retired
+        self._compiled: dict[int, re.Pattern[bytes]] = {}
+
+    def survey(self, buffer: Any) -> list[tuple[int, int]]:
+        """Return the candidates in ``buffer``, which may hold many documents; our own values have an id of their own.
+
+        Args:
+            buffer: Any bytes-like object.
+        """
+        found = self.matcher.find(buffer)
+        if self._known is not None:
+            found += [(_KNOWN, hit.end) for hit in self._known.find(buffer)]
+        return found
+
+    def examine(
+        self, data: bytes, path: str = "", candidates: Candidates | None = None, miss: Callable[[str], None] | None = None
+    ) -> list[Detection]:
+        """Return the secrets in ``data``, sorted by where they begin; of several for one text the surest.
+
+        Args:
+            data: A whole document.
+            path: Its path, if it has one: it may be of a kind whose structure is known.
+            candidates: What ``survey`` found in it, when that is known already; sorted by offset for each id.
+            miss: Told when something in it could not be read, such as too much encoded text.
+        """
+        budget = _Budget(miss)
+        found = list(self._from_structure(data, path)) if path else []
+        if candidates is None:
+            candidates = self.survey(data)
+        found += self._from_text(data, candidates, 0, budget)
+        if any(index == _KNOWN for index, _end in candidates):
+            found += self._from_known(data)
+        if self._retired is not None:
+            found = [self._with_retired(detection) for detection in found]
+        return _without_overlaps(found)
+
+    def _from_text(self, data: bytes, candidates: Candidates, depth: int, budget: _Budget) -> Iterator[Detection]:
+        ends: dict[int, int] = {}
+        anchors = []
+        for index, end in candidates:
+            if index == _KNOWN:
+                continue
+            if index < self.matcher.anchors_from:
+                yield from self._confirmed(data, index, end, ends)
+            elif index < self.matcher.names_from:
+                anchors.append((index, end))
+        if anchors and depth < DEPTH_MAX:
+            yield from self._decoded(data, anchors, depth, budget)
+
+    def _confirmed(self, data: bytes, index: int, end: int, ends: dict[int, int]) -> Iterator[Detection]:
+        """Try the rule where the candidate is, so that all candidates together give what ``finditer`` would."""
+        active = self.matcher.rules[index]
+        resume = ends.get(index, 0)
+        if end <= resume:
+            return
+        pattern = self._compiled.get(index) or self._compile(index, active)
+        begin = max(resume, end - active.lookback)
+        # The guard behind a match needs to see one byte more.
+        match = pattern.search(data, begin, min(len(data), end + active.reach + 1))
+        if match is None or match.start() >= end:
+            return
+        ends[index] = match.end()
+        if accepts(active.rule, match):
+            rule, (first, last) = active.rule, value_of(match)
+            is_specific = rule.category not in _CONTEXT_CATEGORIES
+            confidence = Confidence(rule.confidence)
+            yield Detection(
+                rule.id, rule.title, confidence, rule.advice, first, last, data[first:last], is_specific=is_specific
+            )
+
+    def _compile(self, index: int, active: ActiveRule) -> re.Pattern[bytes]:
+        pattern = self._compiled[index] = re.compile(active.rule.regex.encode())
+        return pattern
+
+    def _decoded(
+        self, data: bytes, anchors: Iterable[tuple[int, int]], depth: int, budget: _Budget
+    ) -> Iterator[Detection]:
+        """Yield what stands in the encoded runs around ``anchors``, each run looked at once."""
+        seen: dict[str, int] = {}
+        for index, end in anchors:
+            anchor = self.matcher.anchors[index - self.matcher.anchors_from]
+            if end <= seen.get(anchor.kind, 0):
+                continue
+            run = run_at(data, end, anchor)
+            if run is None or not budget.take(len(run.text)):
+                continue
+            seen[anchor.kind] = run.end
+            raw = data[run.begin : run.end]
+            for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget):
+                if inner.value not in raw:  # what an escape did not touch was found without decoding
+                    yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
+            yield from self._known_decoded(run.text, raw, run.begin, run.end, anchor.kind)
+
+    def _known_decoded(self, text: bytes, raw: bytes, begin: int, end: int, kind: str) -> Iterator[Detection]:
+        if self._known is not None:
+            for inner in self._from_known(text):
+                if inner.value not in raw:
+                    yield inner._replace(begin=begin, end=end, decoded=(kind, *inner.decoded))
+
+    def _from_structure(self, data: bytes, path: str) -> Iterator[Detection]:
+        from vantage_secrets.leaks.credential_files import KINDS, parser_for
+
+        parser = parser_for(path)
+        if parser is None:
+            return
+        for field in parser(data):
+            kind = KINDS[field.kind]
+            value = data[field.begin : field.end]
+            yield Detection(
+                field.kind, kind.title, Confidence(kind.confidence), kind.advice, field.begin, field.end, value
+            )
+
+    def _from_known(self, data: bytes) -> Iterator[Detection]:
+        assert self._known is not None
+        for hit in self._known.find(data):
+            verdict = self._known.version_of(hit)
+            decoded = () if hit.spelling == "raw" else (hit.spelling,)
+            yield Detection(
+                "known-value",
+                f"The value of {verdict.secret}",
+                Confidence.HIGH,
+                f"Rotate it: vantage-secrets rotate {verdict.secret}" if verdict.is_dangerous else "",
+                hit.begin,
+                hit.end,
+                self._known.value_of(hit),
+                decoded,
+                verdict,
+            )
+
+    def _with_retired(self, detection: Detection) -> Detection:
+        assert self._retired is not None
+        if detection.known is not None:
+            return detection
+        return detection._replace(known=self._retired.of(detection.value))
+
+
+class _Budget:
+    """How much of one document may still be decoded."""
+
+    def __init__(self, miss: Callable[[str], None] | None) -> None:
+        self._left = DECODED_MAX
+        self._miss = miss
+
+    def take(self, size: int) -> bool:
+        if self._left < size:
+            if self._miss:
+                self._miss(f"more than {DECODED_MAX // 1_048_576} MiB of encoded text")
+                self._miss = None
+            return False
+        self._left -= size
+        return True
+
+
+def _without_overlaps(found: list[Detection]) -> list[Detection]:
+    """Return ``found`` in the order of the text, and of those that are about the same text only the surest."""
+    kept: list[Detection] = []
+    for cluster in _clusters(found):
+        chosen: list[Detection] = []
+        for detection in sorted(cluster, key=_rank, reverse=True):
+            if not any(_is_same_text(detection, other) for other in chosen):
+                chosen.append(detection)
+        kept += sorted(chosen, key=_begin)
+    return kept
+
+
+def _clusters(found: list[Detection]) -> Iterator[list[Detection]]:
+    """Yield groups of detections; those of different groups share no text."""
+    cluster: list[Detection] = []
+    end = 0
+    for detection in sorted(found, key=_begin):
+        if cluster and detection.begin >= end:
+            yield cluster
+            cluster = []
+        cluster.append(detection)
+        end = max(end, detection.end)
+    if cluster:
+        yield cluster
+
+
+def _begin(detection: Detection) -> int:
+    return detection.begin
+
+
+def _rank(detection: Detection) -> tuple[bool, int]:
+    return detection.known is not None, _RANKS[detection.confidence] + detection.is_specific
+
+
+def _is_same_text(one: Detection, other: Detection) -> bool:
+    if one.begin >= other.end or other.begin >= one.end:
+        return False
+    # One encoded run may hold several secrets, and each has the whole run for its place.
+    return not (one.decoded and other.decoded) or one.value in other.value or other.value in one.value

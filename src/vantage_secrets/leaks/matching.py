@@ -1,0 +1,203 @@
+"""All rules over some bytes, in one pass of hyperscan.
+
+Compiling the rules takes about a second, so the result is kept in the user's cache folder, for this machine and these
+rules. It reports where a candidate *ends*; where it begins, and whether it is a secret, is found out afterwards
+(``leaks.examination``), since asking hyperscan for begins would cost it more than half of its speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vantage_secrets.errors import InvalidInputError, MissingExtraError
+from vantage_secrets.leaks.decoding import Anchor, anchors_for
+from vantage_secrets.leaks.rule import Rule
+
+if TYPE_CHECKING:
+    import hyperscan
+
+_FORMAT = b"vantage-secrets rules 1\n"
+
+
+class ActiveRule(NamedTuple):
+    """A rule as the scan needs it.
+
+    Attributes:
+        rule: The rule, without its examples.
+        lookback: See ``prefilter.Prefilter``.
+        reach: See ``prefilter.Prefilter``.
+    """
+
+    rule: Rule
+    lookback: int
+    reach: int
+
+
+class Matcher:
+    """The rules, compiled. Safe to use from several threads.
+
+    Candidates are ids with the offset where they end: below ``len(rules)`` a rule's index, then an anchor's, then a
+    file name's.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[ActiveRule],
+        anchors: Sequence[Anchor],
+        names: Sequence[bytes],
+        digest: str,
+        database: hyperscan.Database,
+    ) -> None:
+        self.rules = rules
+        self.anchors = anchors
+        self.names = names
+        """Endings of file names that have a parser (``leaks.credential_files``), looked for in Git's trees."""
+        self.digest = digest
+        """Digest of all of this; the same rules have the same."""
+        self.anchors_from = len(rules)
+        self.names_from = len(rules) + len(anchors)
+        self._database = database
+        self._own = threading.local()
+
+    def find(self, buffer: Any) -> list[tuple[int, int]]:
+        """Return the candidates in ``buffer``, any bytes-like object, in the order of where they end."""
+        found: list[tuple[int, int]] = []
+        add = found.append
+
+        def note(index: int, _begin: int, end: int, _flags: int, _context: object) -> None:
+            add((index, end))
+
+        scratch = getattr(self._own, "scratch", None)
+        if scratch is None:
+            scratch = self._own.scratch = _engine().Scratch(self._database)
+        self._database.scan(buffer, match_event_handler=note, scratch=scratch)
+        return found
+
+
+def _engine() -> Any:
+    try:
+        import hyperscan
+    except ImportError as error:
+        raise MissingExtraError("leaks", "Scanning") from error
+    return hyperscan
+
+
+def open_matcher(files: Sequence[Path], cache_folder: Path | None) -> Matcher:
+    """Return the rules of ``files``, compiled; from the cache when they were compiled before.
+
+    Args:
+        files: Rule files (``ruleset.rule_files``).
+        cache_folder: Where compiled rules are kept; nowhere when there is none, or when it takes no files.
+
+    Raises:
+        InvalidInputError: A rule has a mistake.
+        MissingExtraError: hyperscan is not installed.
+    """
+    kept = cache_folder / f"rules-{_key_of(files)}.bin" if cache_folder else None
+    if kept:
+        matcher = _read(kept)
+        if matcher:
+            return matcher
+    metadata, database = _compile(files)
+    if kept:
+        _write(kept, metadata, database)
+    return _matcher(metadata, database)
+
+
+def _key_of(files: Sequence[Path]) -> str:
+    """Return what changes when a rule or the code that compiles them does, without reading them."""
+    import hashlib
+    import sys
+    from glob import iglob
+
+    folder = os.path.dirname(__file__)  # noqa: PTH120 - each pathlib object costs more than the rest
+    code = sorted((*iglob(f"{folder}/*.py"), *iglob(f"{folder}/credential_files/*.py")))
+    stats = [(str(path), os.stat(path)) for path in (*code, *files)]  # noqa: PTH116
+    text = repr([sys.version_info[:2], *((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]:
+    import hashlib
+
+    from vantage_secrets.leaks.credential_files import BASE_NAMES, SUFFIXES
+    from vantage_secrets.leaks.prefilter import derive, required_words
+    from vantage_secrets.leaks.ruleset import load_rules
+
+    engine = _engine()
+    rules, words, expressions = [], {}, []
+    for rule in load_rules(files):
+        try:
+            expression, lookback, reach = derive(rule.regex)
+        except ValueError as error:
+            raise InvalidInputError(f"The rule '{rule.id}' cannot be used: {error}.", hint="Change its regex.") from None
+        rules.append([list(rule._replace(positive=(), negative=())), lookback, reach])
+        expressions.append(expression)
+        words.update(dict.fromkeys(required_words(rule.regex)))
+    anchors = anchors_for(words)
+    names = [b" " + name + b"\0" for name in BASE_NAMES] + [suffix + b"\0" for suffix in SUFFIXES]
+    expressions += [anchor.expression for anchor in anchors]
+    expressions += [b"".join(b"\\x%02x" % byte for byte in name) for name in names]
+    database = engine.Database(mode=engine.HS_MODE_BLOCK)
+    try:
+        database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=0)
+    except engine.error as error:
+        raise InvalidInputError(f"The rules cannot be compiled: {error}.", hint="Try them one by one.") from error
+    text = json.dumps([rules, [anchor.expression.hex() for anchor in anchors]])
+    metadata = {
+        "rules": rules,
+        "anchors": [[a.expression.decode("latin-1"), a.kind, a.length, a.skipped] for a in anchors],
+        "names": [name.decode("latin-1") for name in names],
+        "digest": hashlib.sha256(text.encode()).hexdigest()[:16],
+    }
+    return metadata, database
+
+
+def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
+    return Matcher(
+        [ActiveRule(Rule(*rule), lookback, reach) for rule, lookback, reach in metadata["rules"]],
+        [Anchor(text.encode("latin-1"), *more) for text, *more in metadata["anchors"]],
+        [name.encode("latin-1") for name in metadata["names"]],
+        metadata["digest"],
+        database,
+    )
+
+
+def _read(kept: Path) -> Matcher | None:
+    """Return what is kept there; nothing when there is nothing, or it is of another machine or damaged."""
+    engine = _engine()
+    try:
+        content = kept.read_bytes()
+        if not content.startswith(_FORMAT) or kept.stat().st_uid != os.geteuid():
+            return None
+        size = int.from_bytes(content[len(_FORMAT) : len(_FORMAT) + 4], "big")
+        begin = len(_FORMAT) + 4
+        metadata = json.loads(content[begin : begin + size])
+        return _matcher(metadata, engine.loadb(content[begin + size :], engine.HS_MODE_BLOCK))
+    except (OSError, ValueError, KeyError, engine.error):
+        return None
+
+
+def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -> None:
+    """Keep it; a cache that takes no files only costs time."""
+    import contextlib
+    import tempfile
+
+    text = json.dumps(metadata).encode()
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in kept.parent.glob("rules-*.bin"):
+            if old.stat().st_mtime < kept.parent.stat().st_mtime - 30 * 86_400:
+                old.unlink()
+        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
+            try:
+                file.write(_FORMAT + len(text).to_bytes(4, "big") + text + _engine().dumpb(database))
+                file.flush()
+                os.replace(file.name, kept)  # noqa: PTH105
+            except OSError:
+                os.unlink(file.name)  # noqa: PTH108

@@ -1,0 +1,222 @@
+"""A rule's regular expression, widened to what hyperscan matches quickly.
+
+A rule is written once, for Python's ``re``. What hyperscan gets is derived from it: zero-width conditions are left
+out, and so is everything from where the text may become long. So it matches wherever the rule does, and sometimes
+where the rule does not; the rule itself decides (``leaks.examination``). The same walk gives the words a rule cannot
+do without, from which ``leaks.decoding`` knows how an encoded secret begins.
+
+``re._parser`` is the parser of ``re`` itself; it has no public name. Its tree has been the same since Python 3.11.
+"""
+
+from __future__ import annotations
+
+import re
+from re import _constants as codes  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, NamedTuple
+
+SPREAD_MAX = 256
+"""A repeat that may be longer than this ends the prefilter, in repetitions; a longer one would make it slow."""
+TAIL_MIN = 24
+"""Of the last repeat no more is asked for, in repetitions."""
+_WORDS_MAX = 16
+"""More words than this are not made out of a class such as ``[pous]``."""
+REACH_MAX = 16_384
+"""No match is looked for that is longer, in bytes."""
+
+_CATEGORIES = {
+    codes.CATEGORY_DIGIT: rb"0-9",
+    codes.CATEGORY_SPACE: rb"\x09-\x0d\x20",
+    codes.CATEGORY_WORD: rb"0-9A-Za-z_",
+    codes.CATEGORY_NOT_DIGIT: rb"\x00-\x2f\x3a-\xff",
+    codes.CATEGORY_NOT_SPACE: rb"\x00-\x08\x0e-\x1f\x21-\xff",
+    codes.CATEGORY_NOT_WORD: rb"\x00-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xff",
+}
+_REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT)
+
+
+class Prefilter(NamedTuple):
+    """What hyperscan looks for, and where the rule is then tried.
+
+    Attributes:
+        expression: In hyperscan's syntax.
+        lookback: A match of the rule begins at most so many bytes before the end that hyperscan reports.
+        reach: It ends at most so many bytes after its begin; ``REACH_MAX`` when the rule sets no limit.
+    """
+
+    expression: bytes
+    lookback: int
+    reach: int
+
+
+class _Piece(NamedTuple):
+    expression: bytes
+    least: int
+    most: int
+    is_whole: bool
+    """Whether nothing behind it was left out."""
+
+
+_NOTHING = _Piece(b"", 0, 0, is_whole=True)
+
+
+def derive(regex: str) -> Prefilter:
+    """Return the prefilter of a rule's regular expression.
+
+    Raises:
+        ValueError: The expression refers back to a group or can match nothing at all.
+    """
+    tree = parser.parse(regex.encode())
+    piece = _sequence(list(tree), tree.state.flags, is_last=True)
+    if not piece.least:
+        raise ValueError("it can match an empty text")
+    widest = tree.getwidth()[1]
+    return Prefilter(piece.expression, piece.most, min(widest, REACH_MAX))
+
+
+def _sequence(nodes: list[Any], flags: int, *, is_last: bool) -> _Piece:
+    """Return the prefilter of ``nodes``, one after the other; the last of them may be shortened when ``is_last``."""
+    nodes = [node for node in nodes if node[0] not in (codes.AT, codes.ASSERT, codes.ASSERT_NOT)]
+    if is_last:
+        while nodes and _least(nodes[-1]) == 0:
+            nodes.pop()
+    pieces = []
+    for index, node in enumerate(nodes):
+        piece = _node(node, flags, is_last=is_last and index == len(nodes) - 1)
+        pieces.append(piece)
+        if not piece.is_whole:
+            break
+    is_whole = all(piece.is_whole for piece in pieces)
+    expression = b"".join(piece.expression for piece in pieces)
+    return _Piece(expression, sum(piece.least for piece in pieces), sum(piece.most for piece in pieces), is_whole)
+
+
+def _least(node: Any) -> int:
+    inner = parser.SubPattern(parser.State(), [node])
+    return int(inner.getwidth()[0])
+
+
+def _node(node: Any, flags: int, *, is_last: bool) -> _Piece:
+    code, argument = node
+    if code in _REPEATS:
+        return _repeat(*argument, flags, is_last=is_last)
+    if code is codes.SUBPATTERN:
+        _group, added, removed, inner = argument
+        return _sequence(list(inner), (flags | added) & ~removed, is_last=is_last)
+    if code is codes.ATOMIC_GROUP:
+        return _sequence(list(argument), flags, is_last=is_last)
+    if code is codes.BRANCH:
+        return _branch(argument[1], flags, is_last=is_last)
+    return _Piece(_class(code, argument, flags), 1, 1, is_whole=True)
+
+
+def _branch(branches: list[Any], flags: int, *, is_last: bool) -> _Piece:
+    pieces = [_sequence(list(branch), flags, is_last=is_last) for branch in branches]
+    return _Piece(
+        b"(?:" + b"|".join(piece.expression for piece in pieces) + b")",
+        min(piece.least for piece in pieces),
+        max(piece.most for piece in pieces),
+        all(piece.is_whole for piece in pieces),
+    )
+
+
+def _repeat(least: int, most: int, inner: Any, flags: int, *, is_last: bool) -> _Piece:
+    piece = _sequence(list(inner), flags, is_last=False)
+    if not piece.is_whole:
+        return piece if least else _cut()
+    if is_last or most - least > SPREAD_MAX:
+        least = min(least, TAIL_MIN) if piece.least == piece.most == 1 else least
+        whole = _Piece(b"(?:%b){%d}" % (piece.expression, least), piece.least * least, piece.most * least, is_whole=False)
+        return whole if least else _cut()
+    expression = b"(?:%b){%d,%d}" % (piece.expression, least, most)
+    return _Piece(expression, piece.least * least, piece.most * most, is_whole=True)
+
+
+def _cut() -> _Piece:
+    return _NOTHING._replace(is_whole=False)
+
+
+def _class(code: Any, argument: Any, flags: int) -> bytes:
+    """Return one byte's class."""
+    if code is codes.LITERAL:
+        letter = b"\\x%02x" % argument
+        return b"(?i:%b)" % letter if flags & re.IGNORECASE else letter
+    if code is codes.NOT_LITERAL:
+        return b"[^\\x%02x]" % argument  # with caseless letters this is wider than the rule, never narrower
+    if code is codes.ANY:
+        return b"[\\x00-\\xff]" if flags & re.DOTALL else b"[^\\x0a]"
+    if code is codes.IN:
+        return _set(argument, flags)
+    raise ValueError(f"it uses {str(code).lower()}, which has no prefilter")
+
+
+def _set(members: list[Any], flags: int) -> bytes:
+    is_negated = members[0][0] is codes.NEGATE
+    text = b"".join(_member(code, argument) for code, argument in members[is_negated:])
+    if is_negated:
+        return b"[^%b]" % text
+    return b"(?i:[%b])" % text if flags & re.IGNORECASE else b"[%b]" % text
+
+
+def _member(code: Any, argument: Any) -> bytes:
+    if code is codes.LITERAL:
+        return b"\\x%02x" % argument
+    if code is codes.RANGE:
+        return b"\\x%02x-\\x%02x" % argument
+    return _CATEGORIES[argument]
+
+
+def required_words(regex: str, least: int = 4) -> tuple[tuple[bytes, bool], ...]:
+    """Return words of which every match has at least one, each with whether its case does not matter.
+
+    Args:
+        regex: The rule's regular expression.
+        least: Shortest word worth having, in bytes.
+
+    Returns:
+        The words; empty when there are none so long.
+    """
+    tree = parser.parse(regex.encode())
+    return tuple(dict.fromkeys(_words(list(tree), tree.state.flags, least)))
+
+
+def _words(nodes: list[Any], flags: int, least: int) -> list[tuple[bytes, bool]]:
+    """Return the best of the sets of words that stand one after the other: the one whose shortest word is longest."""
+    caseless = bool(flags & re.IGNORECASE)
+    choices: list[list[tuple[bytes, bool]]] = []
+    runs = [b""]
+    for code, argument in [*nodes, (None, None)]:
+        letters = _letters(code, argument)
+        if letters and len(runs) * len(letters) <= _WORDS_MAX:
+            runs = [run + letter for run in runs for letter in letters]
+            continue
+        if code in (codes.AT, codes.ASSERT, codes.ASSERT_NOT):
+            continue
+        if len(runs[0]) >= least:
+            choices.append([(run, caseless) for run in runs])
+        runs = letters if len(letters) > 1 else [b""]
+        choices.extend(_inner_words(code, argument, flags, least))
+    return max(choices, key=lambda words: min(len(word) for word, _caseless in words), default=[])
+
+
+def _letters(code: Any, argument: Any) -> list[bytes]:
+    """Return the bytes that can stand there when they are few; none otherwise."""
+    if code is codes.LITERAL:
+        return [bytes([argument])]
+    if code is codes.IN and all(inner is codes.LITERAL for inner, _letter in argument):
+        return [bytes([letter]) for _code, letter in argument]
+    return []
+
+
+def _inner_words(code: Any, argument: Any, flags: int, least: int) -> list[list[tuple[bytes, bool]]]:
+    if code is codes.SUBPATTERN:
+        _group, added, removed, inner = argument
+        words = _words(list(inner), (flags | added) & ~removed, least)
+    elif code in _REPEATS and argument[0]:
+        words = _words(list(argument[2]), flags, least)
+    elif code is codes.BRANCH:
+        each = [_words(list(branch), flags, least) for branch in argument[1]]
+        words = [word for branch in each for word in branch] if all(each) else []
+    else:
+        words = []
+    return [words] if words else []
