@@ -40,6 +40,14 @@ class Document(NamedTuple):
         return self.owns_from < end <= (len(self.data) if self.owns_to is None else self.owns_to)
 
 
+class Readable(Protocol):
+    """What bytes are read from: any binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        ...
+
+
 class Source(Protocol):
     """Something that can be read through once, from its beginning."""
 
