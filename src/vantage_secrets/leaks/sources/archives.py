@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from vantage_secrets.leaks.finding import Coverage, Finding, Place
 from vantage_secrets.leaks.sources.contract import Document, Readable
@@ -139,19 +139,25 @@ def members_of(document: Document, coverage: Coverage, limits: Limits | None = N
 
 
 def members_of_file(
-    file: IO[bytes], kind: str, place: Place, coverage: Coverage, limits: Limits | None = None
+    file: Readable,
+    kind: str,
+    place: Place,
+    coverage: Coverage,
+    limits: Limits | None = None,
+    *,
+    size: int | None = None,
 ) -> Iterator[Document]:
     """Yield what is inside an open file, as :func:`members_of` does.
 
     Args:
-        file: At its beginning; its size is only known when it can seek.
+        file: At its beginning.
         kind: What ``archive_kind`` says of it.
         place: The file's.
         coverage: Takes each member as ``member``, and what was not read.
         limits: How far; by default ``Limits()``.
+        size: Of the file, in bytes, where it is known of one that cannot seek.
     """
-    size = None
-    if file.seekable():
+    if isinstance(file, io.IOBase) and file.seekable():
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
     try:
@@ -230,14 +236,21 @@ class _Inside(NamedTuple):
         self.coverage.miss(self.member(name), reason)
 
 
-class _Rest:
-    """A stream whose beginning was read already."""
+class Rest:
+    """A stream whose beginning was read already.
+
+    Args:
+        head: What was read of it.
+        file: What is left.
+    """
 
     def __init__(self, head: bytes, file: Readable) -> None:
+        """Keep both."""
         self._head = head
         self._file = file
 
     def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
         if self._head:
             data, self._head = self._head[:size], self._head[size:]
             return data
@@ -326,10 +339,10 @@ def _compressed(file: Readable, kind: str, inside: _Inside) -> Iterator[Document
     content = inside.budget.metered(Decompressed(file, kind))
     head = read_fully(content.read, HEAD_BYTES)
     if archive_kind(head) == "tar":
-        yield from _tar_members(_Rest(head, content), inside)
+        yield from _tar_members(Rest(head, content), inside)
         return
     inside.budget.take_member()
-    yield from _member(_Rest(head, content), _name_inside(inside.place.path), 0, inside, can_seek=False)
+    yield from _member(Rest(head, content), _name_inside(inside.place.path), 0, inside, can_seek=False)
 
 
 def _name_inside(path: str) -> str:
@@ -354,7 +367,7 @@ def _member(content: Any, name: str, size: int, inside: _Inside, *, can_seek: bo
     head = read_fully(content.read, HEAD_BYTES)
     kind = archive_kind(head)
     if kind:
-        inner = _Rest(head, content)
+        inner = Rest(head, content)
         if can_seek:
             content.seek(0)
             inner = content
@@ -362,7 +375,7 @@ def _member(content: Any, name: str, size: int, inside: _Inside, *, can_seek: bo
     elif size > inside.budget.limits.member_bytes:
         inside.miss(name, f"larger than {sized(inside.budget.limits.member_bytes)}")
     else:
-        yield from _read_member(_Rest(head, content), inside.member(name), inside)
+        yield from _read_member(Rest(head, content), inside.member(name), inside)
 
 
 def _read_member(content: Readable, place: Place, inside: _Inside) -> Iterator[Document]:

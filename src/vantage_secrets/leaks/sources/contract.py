@@ -40,6 +40,13 @@ class Document(NamedTuple):
         return self.owns_from < end <= (len(self.data) if self.owns_to is None else self.owns_to)
 
 
+def reason_of(exc: OSError) -> str:
+    """Return in words why the operating system did not let something be read."""
+    if isinstance(exc, FileNotFoundError):
+        return "it is not there"
+    return (exc.strerror or type(exc).__name__).lower()
+
+
 class Readable(Protocol):
     """What bytes are read from: any binary file."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.finding import Coverage, Place
-from vantage_secrets.leaks.sources.contract import Document
+from vantage_secrets.leaks.sources.contract import Document, reason_of
 from vantage_secrets.leaks.sources.pieces import PIECE_BYTES, read_in_pieces
 from vantage_secrets.leaks.sources.recognition import (
     HEAD_BYTES,
@@ -122,7 +122,7 @@ class _Walk:
         try:
             descriptor = os.open(path, flags)
         except OSError as exc:
-            self._coverage.miss(place, _reason(exc))
+            self._coverage.miss(place, reason_of(exc))
             return
         try:
             told = os.fstat(descriptor)
@@ -135,7 +135,7 @@ class _Walk:
             else:
                 yield from self._whole(descriptor, told.st_size, place)
         except OSError as exc:
-            self._coverage.miss(place, _reason(exc))
+            self._coverage.miss(place, reason_of(exc))
         finally:
             os.close(descriptor)
 
@@ -206,7 +206,7 @@ class _Walk:
                 for entry in listing:
                     entries.append(entry)  # one that fails keeps those before it
         except OSError as exc:
-            self._coverage.miss(Place(source, shown(inside), kind="folder"), _reason(exc))
+            self._coverage.miss(Place(source, shown(inside), kind="folder"), reason_of(exc))
         entries.sort(key=lambda entry: entry.name)
         return entries
 
@@ -249,7 +249,7 @@ def _root(path: str) -> tuple[str, str]:
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116  # a link that is given is followed
     except (OSError, ValueError) as exc:
-        reason = _reason(exc) if isinstance(exc, OSError) else "it is no path"
+        reason = reason_of(exc) if isinstance(exc, OSError) else "it is no path"
         raise InvalidInputError(
             f"'{shown(path)}' cannot be scanned: {reason}.", hint="Give folders or files that are there."
         ) from None
@@ -275,10 +275,3 @@ def _matcher(patterns: Sequence[str]) -> re.Pattern[str] | None:
         bare = translate(pattern.strip("/")).removesuffix("\\Z")
         parts.append(f"{bare}\\0" if "/" in pattern.rstrip("/") else f"[^\\0]*\\0{bare}\\Z")
     return re.compile("|".join(f"(?:{part})" for part in parts), re.DOTALL)
-
-
-def _reason(exc: OSError) -> str:
-    """Return in words why the operating system did not let it be read."""
-    if isinstance(exc, FileNotFoundError):
-        return "it is not there"
-    return (exc.strerror or type(exc).__name__).lower()
