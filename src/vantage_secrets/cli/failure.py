@@ -8,8 +8,6 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-import typer
-
 from vantage_secrets import errors
 from vantage_secrets.errors import VantageSecretsError
 
@@ -71,9 +69,9 @@ def exit_code_of(error: BaseException) -> int:
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return ExitCode.OK
-    if isinstance(error, typer.Exit):
-        return error.exit_code
-    if isinstance(error, typer.Abort):
+    if _is_typers(error, "Exit"):
+        return int(getattr(error, "exit_code", ExitCode.FAILED))
+    if _is_typers(error, "Abort"):
         return ExitCode.NEGATIVE
     if _is_usage_error(error):
         return ExitCode.USAGE
@@ -90,7 +88,7 @@ def ending_of(error: BaseException) -> tuple[Outcome, str]:
         ExitCode.DENIED: Outcome.DENIED,
         ExitCode.ABSENT: Outcome.ABSENT,
     }
-    is_regular = isinstance(error, typer.Exit | BrokenPipeError)
+    is_regular = isinstance(error, BrokenPipeError) or _is_typers(error, "Exit")
     return outcomes.get(exit_code_of(error), Outcome.FAILED), "" if is_regular else _words_for(error)[0]
 
 
@@ -130,7 +128,7 @@ def _words_for(error: BaseException) -> tuple[str, str, str]:
         return error.code, error.message, error.hint
     if _is_interrupt(error):
         return "interrupted", "Stopped from the keyboard.", ""
-    if isinstance(error, typer.Abort):
+    if _is_typers(error, "Abort"):
         return "declined", "Nothing was changed.", ""
     if _is_usage_error(error):
         return _words_for_usage(error)
@@ -143,8 +141,14 @@ def _words_for(error: BaseException) -> tuple[str, str, str]:
 
 def _is_interrupt(error: BaseException) -> bool:
     """Return whether Ctrl-C was typed, also as the answer to a question, where Typer makes an ``Abort`` of it."""
-    asked = isinstance(error, typer.Abort) and isinstance(error.__context__, KeyboardInterrupt)
+    asked = _is_typers(error, "Abort") and isinstance(error.__context__, KeyboardInterrupt)
     return asked or isinstance(error, KeyboardInterrupt)
+
+
+def _is_typers(error: BaseException, name: str) -> bool:
+    """Return whether ``error`` is of Typer's class ``name``, without importing Typer: ``scan`` runs without it."""
+    typer = sys.modules.get("typer")
+    return typer is not None and isinstance(error, getattr(typer, name))
 
 
 def _is_usage_error(error: BaseException) -> bool:

@@ -30,7 +30,9 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = self.output("rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-object-format", "--is-bare-repository")
+        found = self.output(
+            "rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-object-format", "--is-bare-repository"
+        )
         folder, common, object_format, is_bare = found.decode("utf-8", "surrogateescape").splitlines()
         self.folder = Path(folder)
         """Its ``.git`` folder."""
@@ -51,7 +53,9 @@ class Repository:
             InvalidInputError: Git is not there, or ended with an error.
         """
         try:
-            done = subprocess.run(self.command(*words), capture_output=True, check=False, env=environment())
+            done = subprocess.run(  # noqa: S603 - the words are ours
+                self.command(*words), capture_output=True, check=False, env=environment()
+            )
         except FileNotFoundError as error:
             raise InvalidInputError("A history is read with Git, which is not here.", hint="Install git.") from error
         if done.returncode:
@@ -68,10 +72,8 @@ class Repository:
         self, *words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
     ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         """Start a Git command; return it with a file that takes its errors."""
-        import tempfile
-
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller; Git's own words, no content
-        process = subprocess.Popen(
+        errors = os.fdopen(os.memfd_create("errors"), "w+b")
+        process = subprocess.Popen(  # noqa: S603 - the words are ours
             self.command(*words), stdin=stdin, stdout=stdout, stderr=errors, env=environment()
         )
         return process, errors

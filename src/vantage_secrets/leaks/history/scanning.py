@@ -72,7 +72,7 @@ class ObjectScan:
         def work() -> None:
             try:
                 self._work(waiting)
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+            except BaseException as error:  # raised again below, in the thread that waits
                 failures.append(error)
 
         threads = [threading.Thread(target=work) for _core in range(1, cores)]
