@@ -48,12 +48,14 @@ class KnownHit(NamedTuple):
         end: The place after the last one.
         index: Which of the values that the search was made with.
         spelling: ``raw``, ``url``, ``json``, ``xml``, ``hex``, ``base64`` or ``utf-16``.
+        part: Which text of that value, for one with fields; an index of the search's own.
     """
 
     begin: int
     end: int
     index: int
     spelling: str
+    part: int
 
 
 class _Clue(NamedTuple):
@@ -101,7 +103,9 @@ class KnownSearch:
 
     def _add(self, part: int, value: bytes) -> None:
         for choices in windows_of(value):
-            window = next((each for each in choices if len(self._clues.get(each.text, ())) < _CROWD), choices[0])
+            window = choices[0]
+            if len(self._clues.get(window.text, ())) >= _CROWD:
+                window = next((each for each in choices if len(self._clues.get(each.text, ())) < _CROWD), window)
             self._clues.setdefault(window.text, []).append(_Clue(part, window))
 
     def _compile(self) -> Any:
@@ -114,7 +118,7 @@ class KnownSearch:
         caseless = [any(clue.window.is_caseless for clue in self._clues[text]) for text in texts]
         database = hyperscan.Database()
         database.compile(
-            expressions=[_WIDE_BEGIN, *("".join(f"\\x{byte:02x}" for byte in text).encode() for text in texts)],
+            expressions=[_WIDE_BEGIN, *(b"\\x" + text.hex("-").replace("-", "\\x").encode() for text in texts)],
             ids=[0, *(1 + at // 10 for at in range(len(texts)))],
             elements=len(texts) + 1,
             flags=[hyperscan.HS_FLAG_DOTALL, *(hyperscan.HS_FLAG_CASELESS * each for each in caseless)],
@@ -129,7 +133,19 @@ class KnownSearch:
         """
         with memoryview(buffer) as whole, whole[begin:end] as view:
             found = set(self._find(view))
-        return sorted(KnownHit(hit.begin + begin, hit.end + begin, hit.index, hit.spelling) for hit in found)
+        return sorted(hit._replace(begin=hit.begin + begin, end=hit.end + begin) for hit in found)
+
+    def __len__(self) -> int:
+        """How many values are searched for."""
+        return len({index for index, _part in self._parts})
+
+    def version_of(self, hit: KnownHit) -> KnownVersion:
+        """Return what a finding says of a hit."""
+        return self.values[hit.index].version._replace(spelling=hit.spelling)
+
+    def value_of(self, hit: KnownHit) -> bytes:
+        """Return the value that stands there, without its spelling; for one with fields, the field."""
+        return self._parts[hit.part][1]
 
     def _find(self, view: memoryview) -> Iterator[KnownHit]:
         ends: list[int] = []
@@ -161,7 +177,7 @@ class KnownSearch:
             span = _span_around(self._pattern(clue), view, end, clue.window.offset, len(value))
             if span:
                 found = bytes(view[span[0] : span[1]])
-                yield KnownHit(*span, index, spelling_of(found, value, clue.window.family))
+                yield KnownHit(*span, index, spelling_of(found, value, clue.window.family), clue.part)
 
     def _pattern(self, clue: _Clue) -> re.Pattern[bytes]:
         key = (clue.part, clue.window.family)
@@ -177,7 +193,7 @@ class KnownSearch:
             return
         begin = run.start()
         for hit in self._find(memoryview(bytes(view[begin : run.end() : 2]))):
-            yield KnownHit(begin + 2 * hit.begin, begin + 2 * hit.end, hit.index, "utf-16")
+            yield hit._replace(begin=begin + 2 * hit.begin, end=begin + 2 * hit.end, spelling="utf-16")
 
 
 def _span_around(

@@ -18,10 +18,11 @@ history: windows of six bytes cost 1.6 times as much scanning, longer ones more 
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _DIGITS = frozenset(b"0123456789")
-_SAFE_RUN = re.compile(rb"[A-Za-z0-9_.-]{8,}")
+_SAFE_RUNS = (re.compile(rb"[A-Za-z0-9]{8,}"), re.compile(rb"[A-Za-z0-9_.-]{8,}"))
 """RFC 3986, section 2.3, unreserved, without ``~``, which older encoders escape: the same in URLs, JSON and shells."""
-_SAME_IN_BOTH = re.compile(rb"(?=([A-Za-z0-9]{8}))")
+_SAME_IN_BOTH = re.compile(rb"[A-Za-z0-9]{8}")
 """A window of base64 that the URL-safe alphabet (RFC 4648, section 5) writes alike."""
+_BASE64: Final = ("base64-0", "base64-1", "base64-2")
 _BREAK = rb"(?:\\?\r?\n[ \t]{0,40})?"
 """Where base64 is broken into lines: RFC 2045 after 76 characters, PEM after 64."""
 
@@ -63,7 +64,8 @@ def windows_of(value: bytes) -> Iterator[tuple[Window, ...]]:
     """
     yield from _escaped_windows(value)
     text = value.hex().encode()
-    yield tuple(Window(chosen, "hex", offset, is_caseless=True) for chosen, offset in _rarest(text, 0, len(text)))
+    offsets = (len(text) - WINDOW_BYTES, len(text) // 2 - WINDOW_BYTES // 2)
+    yield tuple(Window(text[offset : offset + WINDOW_BYTES], "hex", offset, is_caseless=True) for offset in offsets)
     for shift in range(3):
         yield from _base64_windows(value, shift)
     if not value.isascii():
@@ -71,10 +73,11 @@ def windows_of(value: bytes) -> Iterator[tuple[Window, ...]]:
 
 
 def _escaped_windows(value: bytes) -> Iterator[tuple[Window, ...]]:
-    run = max(_SAFE_RUN.finditer(value), key=lambda found: found.end() - found.start(), default=None)
-    if run is not None:
-        yield tuple(Window(text, "escaped", offset) for text, offset in _rarest(value, *run.span()))
-        return
+    for safe_run in _SAFE_RUNS:
+        run = max(safe_run.finditer(value), key=lambda found: found.end() - found.start(), default=None)
+        if run is not None:
+            yield tuple(Window(text, "escaped", offset) for text, offset in _rarest(value, *run.span()))
+            return
     for form in dict.fromkeys(_forms(value)):
         yield tuple(Window(text, "escaped", offset) for text, offset in _rarest(form, 0, len(form)))
 
@@ -110,52 +113,45 @@ def _units(value: bytes) -> Iterator[int]:
 def _rarest(text: bytes, begin: int, end: int) -> list[tuple[bytes, int]]:
     """Return a few windows of ``text[begin:end]`` with their offsets, those first that stand in few other texts."""
     last = end - WINDOW_BYTES
-    if last <= begin:
-        return [(text[begin : begin + WINDOW_BYTES], begin)]
-    step = (last - begin) // 6 + 1
+    step = (last - begin) // 3 + 1
     offsets = range(last, begin - 1, -step)  # from the end: what keys begin with is often the same
-    return sorted(
-        ((text[offset : offset + WINDOW_BYTES], offset) for offset in offsets), key=_commonness
-    )
+    return sorted([(text[offset : offset + WINDOW_BYTES], offset) for offset in offsets], key=_commonness)
 
 
 def _commonness(window: tuple[bytes, int]) -> int:
-    distinct = frozenset(window[0])
+    distinct = {*window[0]}
     return -len(distinct) - 2 * len(distinct & _DIGITS)
 
 
 def _base64_windows(value: bytes, shift: int) -> Iterator[tuple[Window, ...]]:
     """Yield windows of what ``value`` is in base64 when ``shift`` bytes stand before it in its group of three."""
-    core, _before, _after = _base64_core(value, shift)
-    family, lead = f"base64-{shift}", bool(shift)
-    alike = [Window(found[1], family, found.start() + lead) for found in _SAME_IN_BOTH.finditer(core)]
+    core = _base64_core(value, shift)
+    family, lead = _BASE64[shift], bool(shift)
+    middle = len(core) // 2 - WINDOW_BYTES // 2
+    alike = [found for at in (middle, middle + 4, 0) if (found := _SAME_IN_BOTH.search(core, at))]
     if alike:
-        middle = len(alike) // 2
-        yield (*alike[middle : middle + 3], alike[0])
+        yield tuple(Window(found[0], family, found.start() + lead) for found in alike)
         return
     chosen = core[:WINDOW_BYTES]
     yield (Window(chosen, family, lead),)
     yield (Window(chosen.replace(b"+", b"-").replace(b"/", b"_"), family, lead),)
 
 
-def _base64_core(value: bytes, shift: int) -> tuple[bytes, bytes, bytes]:
-    """Return the characters that ``value`` alone decides, and what may stand before and after for the rest of its bits.
+def _base64_core(value: bytes, shift: int) -> bytes:
+    """Return the characters of base64 that ``value`` alone decides: it begins at bit ``8 * shift``."""
+    return b64encode(b"\0" * shift + value)[(0, 2, 3)[shift] : 8 * (shift + len(value)) // 6]
 
-    Returns:
-        The core; the alphabet's characters that its first and its last bits allow before and after, both empty where
-        none of its bits are left over.
-    """
-    text = b64encode(b"\0" * shift + value + b"\0\0")
-    first_bit, last_bit = 8 * shift, 8 * (shift + len(value))
-    begin, end = -(-first_bit // 6), last_bit // 6
+
+def _base64_edges(value: bytes, shift: int) -> tuple[bytes, bytes]:
+    """Return the characters that stand before and after the core; empty where no bit of the value is left over."""
     before = after = b""
-    if left := 6 * begin - first_bit:  # the low bits of the character before are the value's
-        low = _ALPHABET.index(text[begin - 1]) & ((1 << left) - 1)
-        before = _ALPHABET[low :: 1 << left]
-    if left := last_bit - 6 * end:  # the high bits of the character after
-        high = _ALPHABET.index(text[end]) >> (6 - left)
-        after = _ALPHABET[high << (6 - left) : (high + 1) << (6 - left)]
-    return text[begin:end], before, after
+    if shift:  # the low four or two bits of the character before are those of the first byte
+        size = 2 * (3 - shift)
+        before = _ALPHABET[value[0] >> (8 - size) :: 1 << size]
+    if left := 8 * (shift + len(value)) % 6:  # the high bits of the character after are the last of the last byte
+        high = (value[-1] & ((1 << left) - 1)) << (6 - left)
+        after = _ALPHABET[high : high + (1 << (6 - left))]
+    return before, after
 
 
 def _wide_windows(value: bytes) -> Iterator[tuple[Window, ...]]:
@@ -176,8 +172,10 @@ def pattern_of(value: bytes, family: str) -> re.Pattern[bytes]:
     if family == "hex":
         return re.compile(value.hex().encode(), re.IGNORECASE)
     if family.startswith("base64"):
-        core, before, after = _base64_core(value, int(family[-1]))
-        return re.compile(_BREAK.join(_one_of(characters) for characters in (before, *_each(core), after) if characters))
+        shift = _BASE64.index(family)
+        before, after = _base64_edges(value, shift)
+        characters = (before, *_each(_base64_core(value, shift)), after)
+        return re.compile(_BREAK.join(_one_of(each) for each in characters if each))
     return re.compile(re.escape(value.decode().encode(family)))
 
 
