@@ -36,7 +36,7 @@ RULES = (
 
 def digest(text: str) -> str:
     """Return what looks like a fingerprint; no value is behind it."""
-    return sha256(text.encode()).hexdigest()[:32]
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def finding(path: str = "config/app.env", line: int = 3, *, rule: str = "github-token", **fields: object) -> Finding:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.finding import Report
 from vantage_secrets.leaks.rule import Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMATS = ("text", "json", "sarif", "html")
 

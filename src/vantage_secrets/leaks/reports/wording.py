@@ -23,7 +23,7 @@ CONFIDENCES = (Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW)
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-_PATHS = frozenset({"file", "blob", "staged", "member", "tree"})
+_PATHS = frozenset({"file", "folder", "blob", "staged", "member", "tree"})
 """Kinds whose place is a path below the source, rather than something inside a service."""
 
 _KINDS = {
@@ -34,7 +34,9 @@ _KINDS = {
     "tree": ("tree", "trees"),
     "staged": ("staged file", "staged files"),
     "stream": ("stream", "streams"),
-    "environment": ("environment", "environments"),
+    "process": ("process", "processes"),
+    "layer": ("image layer", "image layers"),
+    "image settings": ("image's settings", "images' settings"),
     "member": ("archive member", "archive members"),
     "row": ("row", "rows"),
     "record": ("record", "records"),
@@ -69,8 +71,8 @@ def where(place: Place) -> str:
         within = "" if place.source in ("", ".") else f" of {place.source}"
         return f"{place.kind} {short(place.object_id)}{within}"
     if place.kind in _PATHS:
-        path = path_of(place)
-        return path or f"{place.kind} {short(place.object_id)}"
+        named = path_of(place) or f"{place.kind} {short(place.object_id)}"
+        return f"{named}, {place.detail}" if place.detail else named
     return ", ".join(filter(None, (place.source, place.path, place.detail)))
 
 
