@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from vantage_secrets import __version__
 from vantage_secrets.leaks.finding import Finding, Report, Status
 from vantage_secrets.leaks.reports import wording
 from vantage_secrets.leaks.reports.wording import count, printable
@@ -42,8 +41,8 @@ def to_html(report: Report, rules: Sequence[Rule]) -> str:
         _rules(report, rules, kinds),
         _findings(report, classes),
         _next(report),
-        f"<footer>vantage-secrets {__version__}, ruleset {_text(report.ruleset)}. No value is in this page: a "
-        "fingerprint tells that two findings are one value, and nothing else.</footer>",
+        f"<footer>vantage-secrets {wording.program_version()}, ruleset {_text(report.ruleset)}. "
+        "No value is in this page: a fingerprint tells that two findings are one value, and nothing else.</footer>",
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

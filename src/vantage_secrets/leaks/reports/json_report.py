@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vantage_secrets import __version__
 from vantage_secrets.leaks.finding import Attribution, Finding, KnownVersion, Occurrence, Place, Report, Unread
-from vantage_secrets.leaks.reports.wording import CONFIDENCES, instant, printable
+from vantage_secrets.leaks.reports.wording import CONFIDENCES, instant, printable, program_version
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -22,7 +21,7 @@ def to_json(report: Report) -> str:
     """Return ``report`` as JSON of schema version 1.0, indented, with a line's end at its end."""
     content = {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "vantage-secrets", "version": __version__},
+        "tool": {"name": "vantage-secrets", "version": program_version()},
         "started_at": instant(report.started_at),
         "seconds": round(report.seconds, 3),
         "targets": _texts(report.targets),

@@ -114,9 +114,9 @@ def _no_command(text: str) -> str:
     """Return ``text`` so that a CI's runner takes no command from it.
 
     SECURITY: GitHub's runner carries out a line of output that begins with ``::`` or has ``##[`` in it, and a file in a
-    pull request can be called so.
+    pull request can be called so. One character of such a name is shown as another.
     """
     stripped = text.lstrip()
     if stripped.startswith("::"):
-        text = text[: len(text) - len(stripped)] + "./" + stripped
-    return text.replace("##[", "## [")
+        text = f"{text[: len(text) - len(stripped)]}.{stripped[1:]}"
+    return text.replace("##[", "##(")

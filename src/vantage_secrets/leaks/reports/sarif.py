@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from vantage_secrets import __version__
 from vantage_secrets.leaks.finding import Confidence, Coverage, Finding, Place, Report, Status
 from vantage_secrets.leaks.reports import wording
 from vantage_secrets.leaks.reports.json_report import attribution_fields, known_fields
@@ -45,8 +44,8 @@ def to_sarif(report: Report, rules: Sequence[Rule]) -> str:
         "tool": {
             "driver": {
                 "name": "vantage-secrets",
-                "version": __version__,
-                "semanticVersion": __version__,
+                "version": wording.program_version(),
+                "semanticVersion": wording.program_version(),
                 "rules": list(descriptors.values()),
             }
         },
@@ -141,7 +140,7 @@ def _artifact(place: Place) -> dict[str, str]:
 
 
 def _quoted(path: str) -> str:
-    return quote(path.encode("utf-8", "surrogateescape"), safe="/!")
+    return quote(printable(path), safe="/!")
 
 
 def _region(finding: Finding) -> dict[str, int]:

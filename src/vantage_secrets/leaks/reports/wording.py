@@ -49,6 +49,13 @@ _EXITS = {
 }
 
 
+def program_version() -> str:
+    """Return the version of the package that made the report."""
+    from importlib.metadata import version
+
+    return version("vantage-secrets")
+
+
 def printable(text: str) -> str:
     r"""Return ``text`` with everything unseen written out, as in ``\x1b`` and ``\u202e``.
 
