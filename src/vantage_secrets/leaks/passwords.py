@@ -20,7 +20,7 @@ from vantage_secrets.leaks.wordlikeness import word_share
 _INSTEAD = re.compile(
     rb"""(?xi)
     [$]\w+$ | [$][({]. | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | <[%?]? [^>]*> | <\w+$ | %\w+%$ | %[sdvqr@]$ | %\(
-    | @[\w.]+@$ | \#\{ | :\w+$ | \?+$ | \[[^\]]*\]$ | \([^)]*\)$ | __\w+__$ | !\w+(?:\s|$) | &[a-z]+[;]?$ | \*[a-z_]+$ | [*x.\-_#?=+~/0\\]+$
+    | @[\w.]+@$ | \#\{ | :\w+$ | \?+$ | \[[^\]]*\]$ | \([^)]*\)$ | __\w+__$ | !\w+(?:\s|$) | !\d[,;}] | \\(?:x[0-9a-f]{2}|0\d\d|u[0-9a-f]{4}|e\[) | \{\. | &[a-z]+[;]?$ | \*[a-z_]+$ | [*x.\-_#?=+~/0\\]+$
     | \|[-+]?$ | >-?$ | [|&]{2}
     | (?:enc|env|vault|secrets?|op|ssm|arn|file|https?|s3|gs|urn|ref\+?|keyvault|akv|kms|config|awssm|gcpsm|data|sm|keyring|pass|
         projects|mailto|ldaps?|process\.env|os\.(?:environ|getenv)|system\.getenv|bcrypt|argon2\w*|scrypt|pbkdf2\w*|sha(?:1|224|256|384|512)?|md5|
@@ -43,7 +43,7 @@ _ANYWHERE = re.compile(
     placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
     | (?<![a-z])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z])
     | \$\{ | \{\{ | \}\} | %\(\w+\)s | \(\? | \.[*+](?:$|\?|\)|\\) | \\[dwsbDWSB](?:[+*{\])]|$) | \[\^?[a-zA-Z0-9]-[a-zA-Z0-9] | </ | <br | /> | &(?:nbsp|lt|gt|amp|quot|hellip);
-    | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?-i:%[sdv])(?![A-Za-z0-9*]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{
+    | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?-i:%[sdv])(?![A-Za-z0-9*]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
     """
 )
 """What no secret has anywhere in it: placeholders, templates, regular expressions, markup."""
@@ -64,13 +64,15 @@ _WORDS = frozenset(
     b" super-secret super_secret verysecret topsecret top-secret s3cr3t s3cret secr3t p4ssw0rd passw0rd pa55word p@ssw0rd pa$$word"
     b" p@ssword pass@word password! abc abc123 abcd qwerty abcdef asdf asdfasdf foopass barpass testpass testpassword testuser"
     b" testtoken testsecret testkey userpass rootpass adminpass dbpass sekrit sekret hunter wrong invalid bad incorrect"
-    b" correct valid good old new other another first second third alice bob x y z hush shared foobared rosebud swordfish symbol"
+    b" correct valid good old new other another first second third alice bob x y z hush shared foobared tiger rosebud swordfish symbol"
     b" identifier literal keyword operator punctuation eof newline whitespace number float".split()
 )
 """Words that stand for a password, that describe one, or that a product publishes as its default."""
 
 _TAIL = re.compile(rb"[\d!.]{1,4}$")
-_KEYWORD = re.compile(rb"(?i)passw|passwd|secret|token|creden|api[_-]?key|pwd|[a-z][_-]key\b|passphrase|username")
+_KEYWORD = re.compile(
+    rb"(?i)passw|pass(?:[^a-z]|$)|pswd|secret|token|creden|api[_-]?key|pwd|[a-z][_-]key\b|private_?key|public_?key|passphrase|username"
+)
 _IDENTIFIER = re.compile(rb"[A-Za-z_@][\w.\-/:]*$")
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
 _PASSPHRASE = re.compile(rb"[A-Za-z0-9]{2,12}(?:[ \-_.+/][A-Za-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
@@ -84,6 +86,7 @@ _MARKS = re.compile(rb"[^A-Za-z0-9]")
 _DIGITS = re.compile(rb"\d")
 _SWITCHES = re.compile(rb"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]")
 _NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.\-]{0,60}$")
+_CLOSERS = (b",", b";", b")", b"}", b"]", b"(", b"[")
 _QUOTES = b"\"'`>["
 
 
@@ -101,18 +104,23 @@ def is_password(match: re.Match[bytes], value: bytes) -> bool:
         return _is_key_material(match["block"])
     if "basic" in groups:
         value = _decoded(value)
-    if len(value) < 4 or _INSTEAD.match(value) or _ANYWHERE.search(value):
+    begin = match.start("secret") if "secret" in groups else match.start(1)
+    core = value
+    if match.string[begin - 1] not in _QUOTES:
+        if _is_code(match, value, "user" in groups):
+            return False
+        core = value.rstrip(b",;)")
+    if len(core) < 4 or _INSTEAD.match(core) or _ANYWHERE.search(value):
         return False
     lowered = value.lower()
-    if lowered in _WORDS or _TAIL.sub(b"", lowered) in _WORDS or len(set(lowered)) < 4:
+    if lowered.strip(b"[](){}<>,;") in _WORDS or _TAIL.sub(b"", lowered) in _WORDS or len(set(lowered)) < 4:
         return False
     for group, kind in (("password_name", "password"), ("secret_name", "secret")):
         if group in groups:
             return _named(match, group, kind, value)
     if "user" in groups and match["user"] and match["user"].lower() == lowered:
         return False
-    begin = match.start("secret") if "secret" in groups else match.start(1)
-    if match.string[begin - 1] not in _QUOTES and _IDENTIFIER.match(value) and _names_one(value):
+    if _LETTERS.match(value) and _names_one(value):
         return False
     return not _is_sentence(value)
 
@@ -123,20 +131,40 @@ def _named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
     name = (before[0] if before else b"") + match.string[begin:end]
     if kind_of(name) != kind or name.lower() == value.lower():
         return False
-    value_begin = match.start("secret")
-    is_quoted = match.string[value_begin - 1] in _QUOTES
-    if not is_quoted and _is_code(match, value):
+    before_name = match.string[max(begin - len(name) - 2, 0) : max(end - len(name), 0)]
+    between = match.string[end : match.start("secret")]
+    if before_name.endswith(b"::") or (before_name[-1:] in (b"?", b"&") and "unquoted" in match.re.groupindex):
         return False
+    if name == b"PASS" and b":" in between:
+        return False
+    if (b"(" in between or b"," in between) and not _like_an_argument(
+        match[group], between, value, match.string[match.end("secret") + 1 : match.end("secret") + 4]
+    ):
+        return False
+    is_quoted = match.string[match.start("secret") - 1] in _QUOTES
     return _like_a_password(value, is_quoted) if kind == "password" else _like_a_token(value)
 
 
-def _is_code(match: re.Match[bytes], value: bytes) -> bool:
+def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
     """Whether an unquoted value is a name, or part of an expression."""
-    if value[-1:] in b",;)" and _IDENTIFIER.match(value[:-1]) and word_share(value) > 0.3:
+    core = value.rstrip(b",;:)]}(")
+    if not core:
         return True
-    after = match.string[match.end("secret") : match.end("secret") + 2]
-    is_inside = after[:1] in b",;)}]" and after[:1] != b""
-    return bool(_IDENTIFIER.match(value)) and (is_inside or _names_one(value))
+    if is_address or not _IDENTIFIER.match(core):
+        return False
+    group = "secret" if "secret" in match.re.groupindex else 1
+    is_inside = len(core) < len(value) or match.string[match.end(group) : match.end(group) + 1] in _CLOSERS
+    share = word_share(core)
+    return _names_one(core) or (share > 0.5 and b"." in core) or (share > 0.4 and is_inside) or (share > 0.7 and core.isalpha())
+
+
+def _like_an_argument(name: bytes, between: bytes, value: bytes, closed: bytes) -> bool:
+    """Whether a call or a list has a secret after its name: ``put("password", "x")``, not ``("user", "password", "host")``."""
+    if b"." in name or (_LETTERS.match(value) and (len(value) < 8 or word_share(value) >= 0.7)):
+        return False
+    if b"(" in between:
+        return closed.lstrip()[:1] == b")"
+    return between[:1] in (b'"', b"'", b"\\")
 
 
 def _like_a_password(value: bytes, is_quoted: bool) -> bool:
@@ -178,7 +206,7 @@ def _like_a_token(value: bytes) -> bool:
         return False
     share = word_share(value)
     if share > 0.55:
-        return len(value) >= 12 and digits > 1 and len(_SWITCHES.findall(value)) > 2 and share < 0.7
+        return len(value) >= 12 and b"/" not in value and digits > 1 and len(_SWITCHES.findall(value)) > 2 and share < 0.7
     return len(set(value)) > 6 and (share < 0.35 or len(_SWITCHES.findall(value)) > 2)
 
 
@@ -207,4 +235,5 @@ def _decoded(value: bytes) -> bytes:
 def _is_key_material(body: bytes) -> bool:
     """Whether the body of an armoured block is a key: enough of its characters, and as varied as encoded bytes are."""
     dense = re.sub(rb"\\[nrt]|[^A-Za-z0-9+/=]", b"", body)
-    return len(dense) >= 80 and len(set(dense)) > 24
+    has_run = re.search(rb"[A-Za-z0-9+/=]{40}", body) is not None
+    return has_run and len(dense) >= 80 and len(set(dense)) > 24
