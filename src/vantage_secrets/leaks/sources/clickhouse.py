@@ -214,9 +214,8 @@ class _Reading:
     def _grouped(self, begin: int, end: int, seconds: int) -> list[tuple[int, int, int]]:
         """Return begin, rows and bytes of each span of so many seconds that has any."""
         span = f"intDiv(toUInt32(event_time), {seconds}) AS span"
-        query = (
-            f"SELECT {span}, {self._sizes} {self._from} WHERE {self._between(begin, end)} GROUP BY span ORDER BY span"
-        )
+        where = f"WHERE {self._between(begin, end)} GROUP BY span ORDER BY span"
+        query = f"SELECT {span}, {self._sizes} {self._from} {where}"
         return [(int(row["span"]) * seconds, int(row["row_count"]), int(row["byte_count"])) for row in self._ask(query)]
 
     def _between(self, begin: int, end: int) -> str:

@@ -119,7 +119,7 @@ class KafkaSource:
             "check.crcs": True,
             "queued.max.messages.kbytes": _QUEUE_KBYTES,
             "log_level": 0,  # librdkafka would write to standard error
-            "error_cb": lambda error: words.append((error.name(), error.str())),
+            "error_cb": lambda error: words.append((error.name(), error.str().lower())),
         }
 
     def _found(self, consumer: Any, coverage: Coverage) -> list[tuple[str, list[int]]]:
@@ -151,9 +151,7 @@ class KafkaSource:
                 return topics
             except KafkaException as exc:
                 consumer.poll(0)  # errors of logins come by the callback, and calls end like an outage
-                if any(
-                    name == "_AUTHENTICATION" and "invalid credentials" in text.lower() for name, text in self._words
-                ):
+                if any(name == "_AUTHENTICATION" and "invalid credentials" in text for name, text in self._words):
                     raise CredentialRefusedError(
                         f"Kafka at {self._place} refused the login.",
                         hint="Correct admin_user, or the password in the secret that admin_secret names.",
