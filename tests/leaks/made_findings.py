@@ -8,6 +8,7 @@ from vantage_secrets.leaks.finding import Confidence, Finding, KnownVersion, Pla
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 
 KEY = FingerprintKey(b"a key of the tests, 32 bytes long")
+FILE_NAME = ".vantage-secrets-baseline.json"
 TODAY = "2026-06-15"
 
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.canary import canary
-from tests.leaks.made_findings import KEY, TODAY, finding, in_file, known
+from tests.leaks.made_findings import FILE_NAME, KEY, TODAY, finding, in_file, known
 from vantage_secrets.errors import InvalidInputError, StoreUnavailableError, VersionConflictError
 from vantage_secrets.leaks.baseline import load_known
 from vantage_secrets.leaks.baseline.document import parsed, written
 from vantage_secrets.leaks.baseline.entry import Entry, Verdict, location_of
-from vantage_secrets.leaks.baseline.known import FILE_NAME, Baseline
+from vantage_secrets.leaks.baseline.known import Baseline
 from vantage_secrets.leaks.finding import Attribution, Finding, Place, Status
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.canary import canary
-from tests.leaks.made_findings import KEY, TODAY, finding, in_file, known
+from tests.leaks.made_findings import FILE_NAME, KEY, TODAY, finding, in_file, known
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.baseline import load_known
 from vantage_secrets.leaks.baseline.conversion import Conversion
 from vantage_secrets.leaks.baseline.detect_secrets import DetectSecretsBaseline
 from vantage_secrets.leaks.baseline.entry import Verdict
-from vantage_secrets.leaks.baseline.known import FILE_NAME, Baseline
+from vantage_secrets.leaks.baseline.known import Baseline
 
 NAME = ".secrets.baseline"
 

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
         fingerprint: Of the value; empty when another tool reported it without the value.
         rule: Id of the rule that found it.
         line: Where it was when it was last seen; helps people, and is no part of what it is.
-        object_id: Git's object, when a history has it.
+        object_id: Git's object, when a history has it: the one that holds it, or the commit that brought it.
         verdict: What a person said.
         note: What that person added; one line.
         added: The day it came into the baseline, as in ``2026-01-31``.
@@ -85,12 +85,13 @@ def locations_of(finding: Finding, folder: str) -> list[str]:
 
 def entry_of(finding: Finding, folder: str, today: str) -> Entry:
     """Return a new entry for ``finding``, with no verdict yet."""
+    first = finding.attribution.first if finding.attribution is not None else None
     return Entry(
         location=location_of(finding.place, folder),
         fingerprint=finding.fingerprint,
         rule=finding.rule,
         line=finding.line,
-        object_id=finding.place.object_id,
+        object_id=finding.place.object_id or (first.commit if first is not None else ""),
         added=today,
         reported_by=finding.reported_by,
     )

@@ -17,8 +17,6 @@ from vantage_secrets.leaks.baseline.entry import OURS, Entry, Verdict, entry_of,
 from vantage_secrets.leaks.finding import Finding, Status
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 
-FILE_NAME = ".vantage-secrets-baseline.json"
-
 
 class Baseline:
     """Known findings of one key. It is changed in memory, and on the disk by :meth:`save` only.
@@ -104,7 +102,8 @@ class Baseline:
             return finding._replace(status=Status.BASELINE, reason=_reason(entry))
         elsewhere = self._by_fingerprint.get(finding.fingerprint)
         if elsewhere and finding.fingerprint:
-            return finding._replace(reason=f"The baseline has this value at {elsewhere[0][0]}; this place is new")
+            where = f"The baseline has this value at {elsewhere[0][0]}; this place is new"
+            return finding._replace(reason="; ".join(filter(None, (finding.reason.rstrip("."), where))))
         return finding
 
     def _known(self, finding: Finding) -> Iterator[Entry]:
@@ -215,13 +214,11 @@ def covered(paths: Iterable[Path], folder: Path, *, history: bool) -> Callable[[
     scanned = [os.path.relpath(path, folder).replace(os.sep, "/") for path in paths]
 
     def covers(entry: Entry) -> bool:
-        if entry.object_id:
-            return history
-        return not history and any(
-            entry.location == path
-            or entry.location.startswith((f"{path}/", f"{path}!"))
-            or (path == "." and not entry.location.startswith("../"))
-            for path in scanned
+        if bool(entry.object_id) is not history:
+            return False
+        is_here = not entry.location.startswith("../")
+        return any(
+            is_here if path == "." else f"{entry.location}/".startswith((f"{path}/", f"{path}!")) for path in scanned
         )
 
     return covers
