@@ -49,7 +49,6 @@ _NAMES = {
     "settings.xml": "packages.maven_settings",
     "gradle.properties": "packages.gradle_properties",
     "nuget.config": "packages.nuget",
-    ".sbtcredentials": "packages.sbt",
     # cloud services and code hosts
     ".s3cfg": "cloud_clients.s3cfg",
     ".boto": "cloud_clients.boto",
@@ -221,6 +220,7 @@ _NAMES = {
 """Formats by base name, in lower case."""
 
 _IN_FOLDER = {
+    ".credentials": {".ivy2": "packages.sbt", ".sbt": "packages.sbt"},
     "auth.toml": {"pypoetry": "packages.poetry"},
     "config": {
         ".git": "network_clients.git_config",
@@ -249,8 +249,6 @@ _IN_FOLDER = {
         ".gem": "packages.gem",
         ".cargo": "packages.cargo",
         "git": "network_clients.git_credentials",
-        ".ivy2": "packages.sbt",
-        ".sbt": "packages.sbt",
     },
     "credentials.json": {".pulumi": "cloud_clients.pulumi"},
     "credentials.toml": {".cargo": "packages.cargo"},
@@ -302,6 +300,7 @@ _BY_CONTENT = {
 """Syntaxes by the end of the name, in which the contents tell whether it is a credential file."""
 
 _SUFFIXES_IN_FOLDER = {
+    ".credentials": {".ivy2": "packages.sbt", ".sbt": "packages.sbt"},
     ".conf": {"wireguard": "network_clients.wireguard", "redis": "databases.redis"},
     ".key": {"credentials": "frameworks.master_key"},
     ".py": {"settings": "frameworks.django"},

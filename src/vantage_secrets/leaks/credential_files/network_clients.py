@@ -20,7 +20,7 @@ _MUTT = re.compile(
 )
 _CHAT = re.compile(
     rb"""(?i)(?<![a-z_])(?:sasl_|server_|proxy_)?password[ \t]*+=[ \t]*+"([^"\r\n]++)\""""
-    rb"""|(?<![a-z])(?:identify|/oper)[ \t]++([^\s"]++)(?=["\s])"""
+    rb"""|(?<![a-z])(?:identify|/oper)[ \t]++([^\s";]++)(?=["\s;])"""
 )
 _POSTFIX = re.compile(rb"(?m)^[^\s#]\S*+[ \t]++[^\s:]++:(\S++)")
 _COMMENT_LINE = re.compile(rb"(?m)^[ \t]*+#[^\r\n]*+")
@@ -28,29 +28,30 @@ _COMMENT_LINE = re.compile(rb"(?m)^[ \t]*+#[^\r\n]*+")
 
 def netrc(data: bytes) -> Iterator[Field]:
     """Find the passwords of a ``.netrc``: what follows ``password``, outside macros."""
-    yield from _after(data, (b"password", b"passwd"), "netrc-password", macro=b"macdef")
+    takers = (b"machine", b"login", b"account", b"password", b"passwd", b"macdef")
+    yield from _after(data, (b"password", b"passwd"), takers, "netrc-password")
 
 
 def fetchmail(data: bytes) -> Iterator[Field]:
     """Find the passwords of a ``.fetchmailrc``."""
-    yield from _after(data, (b"password", b"pass"), "mail-client-password")
+    takers = (b"poll", b"skip", b"user", b"username", b"protocol", b"proto", b"password", b"pass", b"is")
+    yield from _after(data, (b"password", b"pass"), takers, "mail-client-password")
 
 
-def _after(data: bytes, keywords: tuple[bytes, ...], kind: str, macro: bytes = b"\0") -> Iterator[Field]:
-    """Yield the word after each keyword; a macro lasts until an empty line, a comment until its line's end."""
+def _after(data: bytes, keywords: tuple[bytes, ...], takers: tuple[bytes, ...], kind: str) -> Iterator[Field]:
+    """Yield the word after each keyword; ``takers`` are all words whose next one is a value and no keyword."""
     visible = _COMMENT_LINE.sub(lambda match: b" " * len(match[0]), data)
-    before, skip_to = b"", 0
+    before, resume = b"", 0
     for begin, end in words(visible):
         word = data[begin:end]
-        if begin < skip_to:
+        if begin < resume:
             continue
         if before in keywords and is_value(word):
             yield Field(kind, begin, end)
-        elif word == macro:
+        elif before == b"macdef":  # its text ends at an empty line
             blank = data.find(b"\n\n", end)
-            skip_to = len(data) if blank < 0 else blank
-        # A password may read "password" itself, so that it is no keyword of the next word.
-        before = b"" if before in keywords else word
+            resume = len(data) if blank < 0 else blank
+        before = word if before not in takers and word in takers else b""
 
 
 def git_credentials(data: bytes) -> Iterator[Field]:
