@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vantage_secrets.credential import USERNAME
 from vantage_secrets.secret import SecretValue
 
@@ -23,7 +25,7 @@ def parts_of(value: SecretValue) -> tuple[bytes, ...]:
     return (whole, *_secret_fields(_object_of(content)))
 
 
-def _secret_fields(fields: dict[str, object]) -> tuple[bytes, ...]:
+def _secret_fields(fields: Mapping[str, object]) -> tuple[bytes, ...]:
     return tuple(
         text.encode("utf-8", "surrogatepass")
         for name, text in fields.items()

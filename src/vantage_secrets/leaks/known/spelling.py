@@ -40,24 +40,21 @@ _XML: Final = {
 }
 
 
-class Window(NamedTuple):
-    """What the engine looks for to find one spelling of a value.
+class Windows(NamedTuple):
+    """Windows of one spelling of a value, of which any one finds it.
 
     Attributes:
-        text: Eight bytes; in lower case where it is caseless.
-        family: ``escaped``, ``hex``, ``base64-0`` to ``base64-2``, ``utf-16-le`` or ``utf-16-be``.
-        offset: Where it stands in the spelling, in bytes.
-        is_caseless: Whether upper case is the same.
+        family: ``escaped``, ``hex``, ``base64-0`` to ``base64-2``, ``utf-16-le`` or ``utf-16-be``; that of ``hex`` is
+            in lower case and stands for upper case too.
+        choices: Each with its place in the spelling, in bytes; those first that stand in few other texts.
     """
 
-    text: bytes
     family: str
-    offset: int
-    is_caseless: bool = False
+    choices: list[tuple[bytes, int]]
 
 
-def windows_of(value: bytes) -> Iterator[tuple[Window, ...]]:
-    """Yield, for each spelling of ``value``, windows of which any one finds it, the rarest text first.
+def windows_of(value: bytes) -> Iterator[Windows]:
+    """Yield what the engine has to look for, so that ``value`` is found in any of its spellings.
 
     Args:
         value: Eight bytes or more.
@@ -65,21 +62,25 @@ def windows_of(value: bytes) -> Iterator[tuple[Window, ...]]:
     yield from _escaped_windows(value)
     text = value.hex().encode()
     offsets = (len(text) - WINDOW_BYTES, len(text) // 2 - WINDOW_BYTES // 2)
-    yield tuple(Window(text[offset : offset + WINDOW_BYTES], "hex", offset, is_caseless=True) for offset in offsets)
+    yield Windows("hex", [(text[offset : offset + WINDOW_BYTES], offset) for offset in offsets])
     for shift in range(3):
         yield from _base64_windows(value, shift)
     if not value.isascii():
         yield from _wide_windows(value)
 
 
-def _escaped_windows(value: bytes) -> Iterator[tuple[Window, ...]]:
+def _escaped_windows(value: bytes) -> Iterator[Windows]:
     for safe_run in _SAFE_RUNS:
-        run = max(safe_run.finditer(value), key=lambda found: found.end() - found.start(), default=None)
-        if run is not None:
-            yield tuple(Window(text, "escaped", offset) for text, offset in _rarest(value, *run.span()))
+        runs = [found.span() for found in safe_run.finditer(value)]
+        if runs:
+            yield Windows("escaped", _rarest(value, *max(runs, key=_length)))
             return
     for form in dict.fromkeys(_forms(value)):
-        yield tuple(Window(text, "escaped", offset) for text, offset in _rarest(form, 0, len(form)))
+        yield Windows("escaped", _rarest(form, 0, len(form)))
+
+
+def _length(span: tuple[int, int]) -> int:
+    return span[1] - span[0]
 
 
 def _forms(value: bytes) -> Iterator[bytes]:
@@ -123,18 +124,17 @@ def _commonness(window: tuple[bytes, int]) -> int:
     return -len(distinct) - 2 * len(distinct & _DIGITS)
 
 
-def _base64_windows(value: bytes, shift: int) -> Iterator[tuple[Window, ...]]:
+def _base64_windows(value: bytes, shift: int) -> Iterator[Windows]:
     """Yield windows of what ``value`` is in base64 when ``shift`` bytes stand before it in its group of three."""
-    core = _base64_core(value, shift)
-    family, lead = _BASE64[shift], bool(shift)
+    core, family, lead = _base64_core(value, shift), _BASE64[shift], 1 if shift else 0
     middle = len(core) // 2 - WINDOW_BYTES // 2
-    alike = [found for at in (middle, middle + 4, 0) if (found := _SAME_IN_BOTH.search(core, at))]
+    alike = [found for at in (middle, 0) if (found := _SAME_IN_BOTH.search(core, at))]
     if alike:
-        yield tuple(Window(found[0], family, found.start() + lead) for found in alike)
+        yield Windows(family, [(found[0], found.start() + lead) for found in alike])
         return
     chosen = core[:WINDOW_BYTES]
-    yield (Window(chosen, family, lead),)
-    yield (Window(chosen.replace(b"+", b"-").replace(b"/", b"_"), family, lead),)
+    for text in (chosen, chosen.replace(b"+", b"-").replace(b"/", b"_")):
+        yield Windows(family, [(text, lead)])
 
 
 def _base64_core(value: bytes, shift: int) -> bytes:
@@ -154,7 +154,7 @@ def _base64_edges(value: bytes, shift: int) -> tuple[bytes, bytes]:
     return before, after
 
 
-def _wide_windows(value: bytes) -> Iterator[tuple[Window, ...]]:
+def _wide_windows(value: bytes) -> Iterator[Windows]:
     """Yield windows for UTF-16 of a text with other characters than ASCII; the rest is read as it is found."""
     try:
         text = value.decode()
@@ -162,11 +162,11 @@ def _wide_windows(value: bytes) -> Iterator[tuple[Window, ...]]:
         return
     for encoding in ("utf-16-le", "utf-16-be"):
         wide = text.encode(encoding)
-        yield tuple(Window(chosen, encoding, offset) for chosen, offset in _rarest(wide, 0, len(wide)))
+        yield Windows(encoding, _rarest(wide, 0, len(wide)))
 
 
 def pattern_of(value: bytes, family: str) -> re.Pattern[bytes]:
-    """Return a regular expression for ``value`` in every spelling of one family of :class:`Window`."""
+    """Return a regular expression for ``value`` in every spelling of one family of :class:`Windows`."""
     if family == "escaped":
         return re.compile(b"".join(map(_any_spelling, _characters(value))))
     if family == "hex":
