@@ -14,9 +14,9 @@ _PASSWORD = frozenset(
 _PASSWORD_ENDINGS = (b"password", b"passwd", b"passphrase", b"pwd", b"pass", b"passcode")
 _NO_PASSWORD = frozenset(
     b"bypass compass trespass encompass surpass onepass lastpass keepass multipass allpass lowpass highpass bandpass"
-    b" subpass renderpass singlepass firstpass prepass getpass sshpass passpass oldpass underpass overpass".split()
+    b" minipass saltedpassword subpass renderpass singlepass firstpass prepass getpass sshpass passpass oldpass underpass overpass".split()
 )
-_SECRET = frozenset(b"secret token apikey credential credentials creds bearer jwt salt secretkey accesskey".split())
+_SECRET = frozenset(b"secret token apikey credential credentials creds bearer jwt secretkey accesskey".split())
 _SECRET_ENDINGS = (b"secret", b"token", b"apikey", b"secretkey", b"accesskey", b"privatekey", b"authkey")
 _KEY_OWNERS = frozenset(
     b"api access secret private auth app application encryption encrypt signing sign master account storage admin"
@@ -25,6 +25,9 @@ _KEY_OWNERS = frozenset(
     b" registration decryption hash authentication authorization instrumentation data site team org platform".split()
 )
 """What stands before ``key`` where a key is a secret, unlike in ``sort_key`` or ``public_key``."""
+
+_SALT_OWNERS = frozenset(b"auth secure logged in nonce password security secret app hash".split())
+"""A salt that guards a whole installation is a secret; that of one password is not."""
 
 _NO_SECRET = frozenset(
     b"url uri urls path paths file filename files dir directory folder name names type types length len size min max"
@@ -43,7 +46,7 @@ _NO_SECRET = frozenset(
     b" plugin driver engine backend protocol protected visible visibility autocomplete mask masked char chars"
     b" character characters show hide toggle dialog modal screen component element node expression ast operator"
     b" literal identifier bits certificate cert digits fingerprint thumbprint checksum sha md5 tag annotation"
-    b" separator delimiter expected actual wanted".split()
+    b" separator delimiter through thru expected actual wanted".split()
 )
 """Words after the keyword, or ending the name, that make it tell of a secret rather than hold one."""
 
@@ -85,6 +88,8 @@ def _kind_at(words: list[bytes], position: int) -> str:
         return "secret"
     before = words[position - 1] if position else b""
     if word == b"key" and before in _KEY_OWNERS:
+        return "secret"
+    if word == b"salt" and before in _SALT_OWNERS:
         return "secret"
     if word in (b"word", b"phrase", b"code") and before == b"pass":
         return "password"

@@ -19,7 +19,7 @@ from vantage_secrets.leaks.wordlikeness import word_share
 
 _INSTEAD = re.compile(
     rb"""(?xi)
-    [$]\w+$ | [$][({]. | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | <[%?]? [^>]*> | <\w+$ | %\w+%$ | %[sdvqr@]$ | %\(
+    [$]\w+(?:\s|-?$) | [$]+[({]. | \?\w+$ | @\w+\[ | [\^~>=<]{0,2}\d+(?:\.\d+)+$ | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | <[%?]? [^>]*> | <\w+$ | %\w+%$ | %[sdvqr@]$ | %\(
     | @[\w.]+@$ | \#\{ | :\w+$ | \?+$ | \[[^\]]*\]$ | \([^)]*\)$ | __\w+__$ | !\w+(?:\s|$) | !\d[,;}] | \\(?:x[0-9a-f]{2}|0\d\d|u[0-9a-f]{4}|e\[) | \{\. | &[a-z]+[;]?$ | \*[a-z_]+$ | [*x.\-_#?=+~/0\\]+$
     | \|[-+]?$ | >-?$ | [|&]{2}
     | (?:enc|env|vault|secrets?|op|ssm|arn|file|https?|s3|gs|urn|ref\+?|keyvault|akv|kms|config|awssm|gcpsm|data|sm|keyring|pass|
@@ -71,11 +71,13 @@ _WORDS = frozenset(
 
 _TAIL = re.compile(rb"[\d!.]{1,4}$")
 _KEYWORD = re.compile(
-    rb"(?i)passw|pass(?:[^a-z]|$)|pswd|secret|token|creden|api[_-]?key|pwd|[a-z][_-]key\b|private_?key|public_?key|passphrase|username"
+    rb"(?i)passw|secret|token|creden|api[_-]?key|private_?key|public_?key|passphrase|username"
+    rb"|(?P<short>pass(?:[^a-z]|$)|pswd|pwd|[a-z][_-]key\b)"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z_@][\w.\-/:]*$")
+_EXPRESSION = re.compile(rb"[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
-_PASSPHRASE = re.compile(rb"[A-Za-z0-9]{2,12}(?:[ \-_.+/][A-Za-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
+_PASSPHRASE = re.compile(rb"[a-z0-9]{2,12}([ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
 _SENTENCE = re.compile(
     rb"(?i)\b(?:the|your|you|must|enter|please|is|are|of|to|for|in|on|not|and|or|be|with|by|at|from|a|an|this|that|was|has|have|can|will|if|no"
     rb"|when|password|token|secret|key|user|invalid|use|de|la|le|el|der|die|das|und|mot|votre|su|tu)\b"
@@ -148,7 +150,7 @@ def _named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
 def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
     """Whether an unquoted value is a name, or part of an expression."""
     core = value.rstrip(b",;:)]}(")
-    if not core:
+    if not core or _EXPRESSION.search(value):
         return True
     if is_address or not _IDENTIFIER.match(core):
         return False
@@ -177,6 +179,8 @@ def _like_a_password(value: bytes, is_quoted: bool) -> bool:
     if _names_one(value) and len(_MARKS.findall(value.replace(b"_", b"").replace(b"-", b""))) == 0:
         return len(_SWITCHES.findall(value)) > 3
     if _DIGITS.search(value) is None:
+        if not value.isascii():
+            return False
         return len(value) >= 6 and (len(_MARKS.findall(value)) < 3 or word_share(value) < 0.5)
     return len(value) >= 6
 
@@ -200,10 +204,10 @@ def _like_a_token(value: bytes) -> bool:
     if _HEX.match(value) or _UUID.match(value):
         return len(set(value)) > 6
     digits = len(_DIGITS.findall(value))
+    if not value.isascii():
+        return False
     if not digits and (len(value) < 16 or value.islower() or value.isupper()):
         return len(value) >= 16 and word_share(value) < 0.35
-    if _is_foreign(value):
-        return False
     share = word_share(value)
     if share > 0.55:
         return len(value) >= 12 and b"/" not in value and digits > 1 and len(_SWITCHES.findall(value)) > 2 and share < 0.7
@@ -212,7 +216,8 @@ def _like_a_token(value: bytes) -> bool:
 
 def _names_one(value: bytes) -> bool:
     """Whether the text has a word for a secret in it, and not by chance among random letters."""
-    return _KEYWORD.search(value) is not None and word_share(value) > 0.4
+    found = _KEYWORD.search(value)
+    return found is not None and (found["short"] is None or word_share(value) > 0.4)
 
 
 def _is_sentence(value: bytes) -> bool:
