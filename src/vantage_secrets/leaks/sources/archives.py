@@ -285,8 +285,13 @@ def _zip_members(file: Any, inside: _Inside) -> Iterator[Document]:
             return
         file = io.BytesIO(held)
     _require_readable_directory(file, inside.budget.limits.member_count)
+    begins_with_member = file.read(4) == b"PK\x03\x04"
+    file.seek(0)
     with zipfile.ZipFile(file) as archive:
         members = sorted(archive.infolist(), key=lambda one: one.header_offset)
+        if begins_with_member and (not members or members[0].header_offset):
+            # A cut zip that ends behind a zip inside it has that one's directory.
+            inside.coverage.miss(inside.place, "it begins with members that its directory does not have")
         comments = b"\n".join(filter(None, [archive.comment, *(one.comment for one in members)]))
         if comments:
             yield Document(inside.member("comments"), comments)
