@@ -52,8 +52,10 @@ def create(
 
     Whoever scans with it needs the fingerprint key that it was made with.
     """
+    from vantage_secrets.leaks.baseline.document import require_absent
     from vantage_secrets.leaks.baseline.known import Baseline
 
+    require_absent(baseline)
     key = _lasting_key(key_file)
     made = Baseline(baseline, key.key_id)
     report = scan_files(paths or [Path()], key, history=history)
@@ -166,8 +168,10 @@ def convert(
     from vantage_secrets.errors import InvalidInputError
     from vantage_secrets.leaks.baseline.conversion import Conversion
     from vantage_secrets.leaks.baseline.detect_secrets import DetectSecretsBaseline
+    from vantage_secrets.leaks.baseline.document import require_absent
     from vantage_secrets.leaks.baseline.known import Baseline
 
+    require_absent(baseline)
     found = DetectSecretsBaseline.recognise(old)
     if found is None:
         raise InvalidInputError(f"'{old}' is no baseline of detect-secrets.", hint="Name its .secrets.baseline.")
@@ -234,7 +238,7 @@ def import_(
     print(f"{_findings(added)} of {len(found)} added to {baseline}; it has {len(known.entries)}.")
     hidden = sum(value is None for _finding, value in found)
     if hidden:
-        say(f"{_findings(hidden)} came without a value: {_is(hidden)} kept by place, and cover nothing in a scan.")
+        say(f"{_findings(hidden)} came without a value: kept by place, and covering nothing in a scan.")
     if hidden < len(found):
         say(f"'{file}' holds values: delete it.")
 

@@ -118,20 +118,36 @@ def replace_file(path: Path, content: bytes, expected: bytes | None) -> None:
         with _held(target) as mode:
             found = target.read_bytes() if mode is not None else None
             if found != expected:
-                raise VersionConflictError(
-                    f"The baseline '{path}' was changed by somebody else meanwhile; nothing was written.",
-                    hint="Run the same command again.",
-                )
+                raise _conflict(path, is_new=expected is None)
             _put(target, content, FILE_MODE if mode is None else mode, is_new=mode is None)
     except FileExistsError:
-        raise VersionConflictError(
-            f"The baseline '{path}' is there already; nothing was written.",
-            hint="Run 'vantage-secrets baseline update' to add to it.",
-        ) from None
+        raise _conflict(path, is_new=True) from None
     except OSError as error:
         raise StoreUnavailableError(
             f"The baseline '{path}' cannot be written: {error.strerror}.", hint="Free some space, or name another file."
         ) from error
+
+
+def require_absent(path: Path) -> None:
+    """Return when a new baseline can be written to ``path``.
+
+    Raises:
+        VersionConflictError: Something is there.
+    """
+    if path.exists():
+        raise _conflict(path, is_new=True)
+
+
+def _conflict(path: Path, *, is_new: bool) -> VersionConflictError:
+    if is_new:
+        return VersionConflictError(
+            f"The baseline '{path}' is there already; nothing was written.",
+            hint="Run 'vantage-secrets baseline update' to add to it, or name another file with --baseline.",
+        )
+    return VersionConflictError(
+        f"The baseline '{path}' was changed by somebody else meanwhile; nothing was written.",
+        hint="Run the same command again.",
+    )
 
 
 @contextlib.contextmanager
