@@ -1,4 +1,4 @@
-"""The control database on PostgreSQL keeps the promises that it keeps on SQLite; schema 1 becomes 2 on both."""
+"""The control database on PostgreSQL keeps the promises that it keeps on SQLite; both bring an earlier schema up."""
 
 from __future__ import annotations
 
@@ -132,19 +132,24 @@ def test_another_schema_version_is_refused_rather_than_guessed_at(database: Data
         Database(url)
 
 
-def test_a_database_of_schema_1_becomes_one_of_schema_2_and_keeps_its_keys(either_url: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "tables"), [(1, {"api_keys"}), (2, {"api_keys", "notices", "pauses", "receipts", "sightings"})]
+)
+def test_a_database_of_an_earlier_schema_becomes_one_of_this_and_keeps_its_keys(
+    either_url: str, version: int, tables: set[str]
+) -> None:
     database = Database(either_url)
     _insert(database, _row("1"))
-    with database.transaction() as connection:  # as release 0.1.0 left it
+    with database.transaction() as connection:  # as it was then
         for table in reversed(metadata.sorted_tables):
-            if table.name not in ("schema", "api_keys"):
+            if table.name not in {"schema", *tables}:
                 table.drop(connection)
-        connection.exec_driver_sql("UPDATE schema SET version = 1")
+        connection.exec_driver_sql(f"UPDATE schema SET version = {version}")
     database.close()
     again = Database(either_url)
     assert _versions(again) == ["1"]
     with again.transaction(writes=False) as connection:
-        assert connection.exec_driver_sql("SELECT version FROM schema").scalar_one() == SCHEMA_VERSION == 2
+        assert connection.exec_driver_sql("SELECT version FROM schema").scalar_one() == SCHEMA_VERSION == 3
         assert {*inspect(connection).get_table_names()} == {*metadata.tables}
     again.close()
 

@@ -11,6 +11,7 @@ from vantage_secrets.database.tables import (
     pauses_table,
     receipts_table,
     sightings_table,
+    value_fingerprints_table,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "pauses_table",
     "receipts_table",
     "sightings_table",
+    "value_fingerprints_table",
 ]

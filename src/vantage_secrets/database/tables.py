@@ -17,9 +17,9 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = 2
-"""Counts up when a table changes; a database of a later version is refused rather than guessed at. Version 2 added
-tables and changed none, so a database of version 1 becomes one of version 2 when it is opened."""
+SCHEMA_VERSION = 3
+"""Counts up when a table changes; a database of a later version is refused rather than guessed at. Versions 2 and 3
+added tables and changed none, so a database of an earlier version becomes one of version 3 when it is opened."""
 
 
 class _Instant(TypeDecorator[datetime]):
@@ -103,4 +103,18 @@ notices_table = Table(
     Column("version_id", String(64), primary_key=True),
     Column("sent_at", _Instant, nullable=False),
     comment="what people were told already",
+)
+
+value_fingerprints_table = Table(
+    "value_fingerprints",
+    metadata,
+    Column("secret", String(127), primary_key=True),
+    Column("version_id", String(64), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True, comment="keyed; one for each field of a value that has fields"),
+    Column("key_id", String(8), primary_key=True, comment="which key it was made with"),
+    Column("length", Integer, nullable=False, comment="of the value, in bytes"),
+    Column("alphabet", String(16), nullable=False, comment="the smallest of a few alphabets that has all of it"),
+    Column("seen_at", _Instant, nullable=False, comment="when the value was last there"),
+    Column("retired_at", _Instant, comment="when it was retired, or first seen gone; empty while it can be read"),
+    comment="what tells a value that no store can return any more, when it is found somewhere",
 )
