@@ -21,12 +21,13 @@ _REACH_BYTES = 16_384
 """How far from the value a comment is looked for: a line may be a whole minified file, with many findings in it."""
 _REASON_MAX = 200
 _KNOWN_VALUE = "known-value"
-_SIGN = re.compile(rb"(?:#|//|--|/?\*+|<!--|;|%)[ \t]*\Z")
-_ALONE = re.compile(rb"\A[ \t]*(?:#+|/{2,}|--+|/?\*+|<!--|;+|%+)[ \t]*\Z")
-_RULES = re.compile(rb"[ \t]+(\*|[a-z0-9-]+(?:,[a-z0-9-]+)*)(?=[ \t]|\Z)")
-_FIELD = re.compile(rb"[ \t]+([a-z]+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))")
-_ENDING = re.compile(rb"[ \t]*(?:\Z|#|//|--|/\*|\*/|<!--|-->|;|%)")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Compiled when a mark is found, which is rare: compiling them takes longer than looking for marks in many files.
+_SIGN = rb"(?:#|//|--|\*|<!--|;|%)[ \t]*\Z"
+_ALONE = rb"\A[ \t]*(?:#+|/{2,}|--+|/?\*+|<!--|;+|%+)[ \t]*\Z"
+_RULES = rb"[ \t]+(\*|[a-z0-9-]+(?:,[a-z0-9-]+)*)(?=[ \t]|\Z)"
+_FIELD = rb"[ \t]+([a-z]+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))"
+_ENDING = rb"[ \t]*(?:\Z|#|//|--|/\*|\*/|<!--|-->|;|%)"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 class Outcome(StrEnum):
@@ -91,26 +92,26 @@ def _line_begin(data: bytes, position: int) -> int:
     return data.rfind(b"\n", lowest, position) + 1 or lowest
 
 
-def _comments(piece: bytes, sign: re.Pattern[bytes]) -> list[bytes]:
+def _comments(piece: bytes, sign: bytes) -> list[bytes]:
     """Return what follows the mark in each comment of ``piece``."""
     first, *others = piece.rstrip(b"\r\n").split(MARK)
     befores = [first, *others]
-    return [after for before, after in zip(befores, others, strict=False) if sign.search(before)]
+    return [after for before, after in zip(befores, others, strict=False) if re.search(sign, before)]
 
 
 def _judged(comment: bytes, value: bytes, rule: str, today: str) -> Suppression:
-    rules = _RULES.match(comment)
+    rules = re.match(_RULES, comment)
     if rules is None:
         return _refused("it names no rule")
     named = rules[1].decode().split(",")
     # SECURITY: our own values are certain, so a comment about everything does not cover them.
     if rule not in named and (named != ["*"] or rule == _KNOWN_VALUE):
         return _refused(f"it allows {', '.join(named)}, and this is {rule}")
-    fields, position = {}, rules.end()
-    while field := _FIELD.match(comment, position):
+    fields, rest = {}, comment[rules.end() :]
+    while field := re.match(_FIELD, rest):
         fields[field[1].decode()] = next(part for part in field.groups()[1:] if part is not None)
-        position = field.end()
-    if not _ENDING.match(comment, position) or fields.keys() - {"reason", "until"}:
+        rest = rest[field.end() :]
+    if not re.match(_ENDING, rest) or fields.keys() - {"reason", "until"}:
         return _refused('it has more in it than reason="…" and until=YYYY-MM-DD')
     return _dated(_readable(fields.get("reason", b""), value), fields.get("until", b"").decode("latin-1"), today)
 
@@ -133,7 +134,7 @@ def _is_date(text: str) -> bool:
     from datetime import date
 
     try:
-        return bool(_DATE.fullmatch(text) and date.fromisoformat(text))
+        return bool(re.fullmatch(_DATE, text) and date.fromisoformat(text))
     except ValueError:
         return False
 
