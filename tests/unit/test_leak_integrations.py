@@ -176,3 +176,16 @@ def test_the_component_keeps_the_reports_and_clones_the_whole_history() -> None:
     assert job["artifacts"]["paths"] == ["leak-report.html", "leak-report.sarif"]
     used = re.findall(r"\$\[\[ inputs\.([a-z-]+) \]\]", COMPONENT.read_text("utf-8"))
     assert set(used) == set(header["spec"]["inputs"])
+
+
+def test_the_page_has_every_input_of_action_and_component_with_its_default() -> None:
+    page = (ROOT / "docs/how-to/scan-in-ci.md").read_text("utf-8")
+    for inputs in (read(ACTION)[0]["inputs"], read(COMPONENT)[0]["spec"]["inputs"]):
+        for name, described in inputs.items():
+            default = f" `{described['default']}` " if described["default"] else " "
+            assert f"| `{name}` |{default}|" in page, name
+
+
+def test_the_page_names_the_hooks_that_there_are() -> None:
+    page = (ROOT / "docs/how-to/scan-in-ci.md").read_text("utf-8")
+    assert set(re.findall(r"- id: ([a-z-]+)", page)) == {hook["id"] for hook in read(HOOKS)[0]}

@@ -5,6 +5,7 @@ Its filters are plain CSS (``:has`` over checked inputs), one line of it for eac
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -68,7 +69,7 @@ def _filter_style(classes: Mapping[str, str]) -> str:
 def _head(report: Report) -> str:
     alarm = wording.dangerous(report)
     colour = "red" if alarm or report.new else "green" if report.exit_code == 0 else "amber"
-    targets = ", ".join("this folder" if target == "." else target for target in report.targets)
+    targets = ", ".join(re.sub(r"(^| )\.$", r"\1this folder", target) for target in report.targets)
     statuses = Counter(finding.status for finding in report.findings)
     coverage = report.coverage
     tiles = (
