@@ -53,22 +53,32 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--stdin", action="store_true", help="what comes on standard input, as it comes")
     group.add_argument("--env-of", action="append", default=[], metavar="PID|all", help="environments of processes")
     group.add_argument("--image", action="append", default=[], metavar="FILE", help="a container image that was saved")
-    group.add_argument("--clickhouse", action="append", default=[], metavar="TARGET", help="its logs of queries and text")
+    group.add_argument(
+        "--clickhouse", action="append", default=[], metavar="TARGET", help="its logs of queries and text"
+    )
     group.add_argument("--kafka", action="append", default=[], metavar="TARGET:TOPIC", help="the records of a topic")
     group.add_argument("--since", metavar="TIME", help="of --clickhouse and --kafka, what is younger: 7d, 2026-01-31")
-    group.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="leave out files of this name or path")
-    group.add_argument("--max-file-size", type=_size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)")
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="GLOB", help="leave out files of this name or path"
+    )
+    group.add_argument(
+        "--max-file-size", type=_size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"
+    )
 
 
 def _add_search(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--known", action="store_true", help="the values in the manifest's store, all versions; on record")
+    group.add_argument(
+        "--known", action="store_true", help="the values in the manifest's store, all versions; on record"
+    )
     group.add_argument("--rules", action="append", default=[], metavar="FILE", help="rules of yours besides ours")
 
 
 def _add_result(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--baseline", metavar="FILE", help="what is known already; also a .secrets.baseline")
     group.add_argument("--key-file", metavar="FILE", help="the key of the fingerprints (one of your own)")
-    group.add_argument("--format", choices=("text", "json", "sarif", "html"), default="text", help="of the report (text)")
+    group.add_argument(
+        "--format", choices=("text", "json", "sarif", "html"), default="text", help="of the report (text)"
+    )
     group.add_argument("--output", metavar="FILE", help="where the report goes (standard output)")
     group.add_argument("--all", action="store_true", help="show each finding, also those that are known or allowed")
 
@@ -77,7 +87,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # SECURITY: what was typed behind '=' may be a value; it is not repeated.
         said = " ".join(word.partition("=")[0] for word in message.split(" "))
-        raise InvalidInputError(f"{said[:1].upper()}{said[1:]}.", hint=f"Run '{self.prog} --help' to see what it takes.")
+        raise InvalidInputError(
+            f"{said[:1].upper()}{said[1:]}.", hint=f"Run '{self.prog} --help' to see what it takes."
+        )
 
 
 def _positive(text: str) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, run_at
 from vantage_secrets.leaks.finding import Confidence, KnownVersion
 from vantage_secrets.leaks.judgement import accepts, value_of
-from vantage_secrets.leaks.matching import ActiveRule, Matcher
+from vantage_secrets.leaks.matching import Matcher
+from vantage_secrets.leaks.prefilter import REACH_MAX
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.known import KnownSearch, RetiredLookup
@@ -20,6 +22,10 @@ Candidates = Sequence[tuple[int, int]]
 _KNOWN = -1
 """The id, among candidates, of our own values."""
 _RANKS = {Confidence.LOW: 0, Confidence.MEDIUM: 2, Confidence.HIGH: 4}
+_CONTEXT = 256
+"""A rule, and the judgement after it, see so much before and behind where a match may be, in bytes."""
+_VERDICTS_MAX = 200_000
+"""So many candidates are remembered: about 40 MB."""
 _CONTEXT_CATEGORIES = ("generic", "urls", "headers")
 """Rules that know a secret by what stands around it; one that knows the secret's own format tells more."""
 
@@ -56,6 +62,15 @@ class Detection(NamedTuple):
         return f"Detection({self.rule!r}, {self.begin}, {self.end})"
 
 
+class _Verdict(NamedTuple):
+    """What a rule says about a candidate; offsets are in its surroundings."""
+
+    end: int
+    value_begin: int
+    value_end: int
+    is_secret: bool
+
+
 class Examiner:
     """Finds the secrets in documents. Safe to use from several threads.
 
@@ -72,6 +87,13 @@ class Examiner:
         self._known = known
         self._retired = retired
         self._compiled: dict[int, re.Pattern[bytes]] = {}
+        self._verdicts: dict[tuple[int, int, int, bytes], _Verdict | None] = {}
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that is looked for; keyed where it depends on values."""
+        parts = (self._known, self._retired)
+        return " ".join([self.matcher.digest, *(part.digest for part in parts if part is not None)])
 
     def survey(self, buffer: Any) -> list[tuple[int, int]]:
         """Return the candidates in ``buffer``, which may hold many documents; our own values have an id of their own.
@@ -85,7 +107,11 @@ class Examiner:
         return found
 
     def examine(
-        self, data: bytes, path: str = "", candidates: Candidates | None = None, miss: Callable[[str], None] | None = None
+        self,
+        data: bytes,
+        path: str = "",
+        candidates: Candidates | None = None,
+        miss: Callable[[str], None] | None = None,
     ) -> list[Detection]:
         """Return the secrets in ``data``, sorted by where they begin; of several for one text the surest.
 
@@ -125,23 +151,44 @@ class Examiner:
         resume = ends.get(index, 0)
         if end <= resume:
             return
-        pattern = self._compiled.get(index) or self._compile(index, active)
         begin = max(resume, end - active.lookback)
-        # The guard behind a match needs to see one byte more.
-        match = pattern.search(data, begin, min(len(data), end + active.reach + 1))
-        if match is None or match.start() >= end:
+        low = max(0, begin - _CONTEXT)
+        window = data[low : end + active.reach + _CONTEXT]
+        verdict = self._tried(index, window, begin - low, end - low)
+        if verdict is not None and verdict.end == len(window) and active.reach < REACH_MAX:
+            verdict = self._tried(index, data[low : end + REACH_MAX], begin - low, end - low)
+        if verdict is None:
             return
-        ends[index] = match.end()
-        if accepts(active.rule, match):
-            rule, (first, last) = active.rule, value_of(match)
+        ends[index] = low + verdict.end
+        if verdict.is_secret:
+            rule, first, last = active.rule, low + verdict.value_begin, low + verdict.value_end
             is_specific = rule.category not in _CONTEXT_CATEGORIES
             confidence = Confidence(rule.confidence)
             yield Detection(
                 rule.id, rule.title, confidence, rule.advice, first, last, data[first:last], is_specific=is_specific
             )
 
-    def _compile(self, index: int, active: ActiveRule) -> re.Pattern[bytes]:
-        pattern = self._compiled[index] = re.compile(active.rule.regex.encode())
+    def _tried(self, index: int, window: bytes, begin: int, end: int) -> _Verdict | None:
+        """Return what the rule says about a candidate in its surroundings.
+
+        The versions of a file in a history have most of their lines in common, so most candidates were tried before.
+        """
+        key = index, begin, end, blake2b(window, digest_size=16).digest()
+        try:
+            return self._verdicts[key]
+        except KeyError:
+            pass
+        pattern = self._compiled.get(index) or self._compile(index)
+        match = pattern.search(window, begin)
+        verdict = None
+        if match is not None and match.start() < end:
+            verdict = _Verdict(match.end(), *value_of(match), accepts(self.matcher.rules[index].rule, match))
+        if len(self._verdicts) < _VERDICTS_MAX:
+            self._verdicts[key] = verdict
+        return verdict
+
+    def _compile(self, index: int) -> re.Pattern[bytes]:
+        pattern = self._compiled[index] = re.compile(self.matcher.rules[index].rule.regex.encode())
         return pattern
 
     def _decoded(

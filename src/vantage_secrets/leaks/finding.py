@@ -192,6 +192,14 @@ class Coverage:
         """Record something that was not read."""
         self.unread.append(Unread(place, reason))
 
+    def include(self, other: Coverage) -> None:
+        """Add what another one counted and missed."""
+        for kind, count in other.counts.items():
+            self.add(kind, count)
+        self.byte_count += other.byte_count
+        self.unread += other.unread
+        self.notes += other.notes
+
     @property
     def is_complete(self) -> bool:
         """Whether everything that was asked for was read."""

@@ -21,6 +21,8 @@ from vantage_secrets.leaks.rule import Rule
 if TYPE_CHECKING:
     import hyperscan
 
+_KEPT_MAX = 4
+"""So many sets of compiled rules are kept, the youngest: a few MB each."""
 _FORMAT = b"vantage-secrets rules 1\n"
 
 
@@ -113,11 +115,10 @@ def _key_of(files: Sequence[Path]) -> str:
     """Return what changes when a rule or the code that compiles them does, without reading them."""
     import hashlib
     import sys
-    from glob import iglob
 
-    folder = os.path.dirname(__file__)  # noqa: PTH120 - each pathlib object costs more than the rest
-    code = sorted((*iglob(f"{folder}/*.py"), *iglob(f"{folder}/credential_files/*.py")))
-    stats = [(str(path), os.stat(path)) for path in (*code, *files)]  # noqa: PTH116
+    folder = Path(__file__).parent
+    code = sorted((*folder.glob("*.py"), *folder.glob("credential_files/*.py")))
+    stats = [(str(path), path.stat()) for path in (*code, *files)]
     text = repr([sys.version_info[:2], *((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -135,7 +136,9 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
         try:
             expression, lookback, reach = derive(rule.regex)
         except ValueError as error:
-            raise InvalidInputError(f"The rule '{rule.id}' cannot be used: {error}.", hint="Change its regex.") from None
+            raise InvalidInputError(
+                f"The rule '{rule.id}' cannot be used: {error}.", hint="Change its regex."
+            ) from None
         rules.append([list(rule._replace(positive=(), negative=())), lookback, reach])
         expressions.append(expression)
         words.update(dict.fromkeys(required_words(rule.regex)))
@@ -191,9 +194,9 @@ def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -
     text = json.dumps(metadata).encode()
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for old in kept.parent.glob("rules-*.bin"):
-            if old.stat().st_mtime < kept.parent.stat().st_mtime - 30 * 86_400:
-                old.unlink()
+        others = sorted(kept.parent.glob("rules-*.bin"), key=lambda path: path.stat().st_mtime)
+        for old in others[:-_KEPT_MAX]:
+            old.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
             try:
                 file.write(_FORMAT + len(text).to_bytes(4, "big") + text + _engine().dumpb(database))

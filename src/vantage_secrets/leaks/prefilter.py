@@ -21,6 +21,12 @@ TAIL_MIN = 24
 """Of the last repeat no more is asked for, in repetitions."""
 _WORDS_MAX = 16
 """More words than this are not made out of a class such as ``[pous]``."""
+LEAD_MAX = 256
+"""What may stand before a rule's first word, at most, for the prefilter to begin at the word, in bytes."""
+_WORD_MIN = 3
+"""Shortest word to begin with."""
+NEAR_MAX = 1_024
+"""Where only the last repeat has no limit, a match is first looked for up to so far behind the candidate, in bytes."""
 REACH_MAX = 16_384
 """No match is looked for that is longer, in bytes."""
 
@@ -41,7 +47,8 @@ class Prefilter(NamedTuple):
     Attributes:
         expression: In hyperscan's syntax.
         lookback: A match of the rule begins at most so many bytes before the end that hyperscan reports.
-        reach: It ends at most so many bytes after its begin; ``REACH_MAX`` when the rule sets no limit.
+        reach: It ends at most so many bytes after the candidate; a match that comes to there may be longer, up to
+            ``REACH_MAX``.
     """
 
     expression: bytes
@@ -49,15 +56,30 @@ class Prefilter(NamedTuple):
     reach: int
 
 
+class _Flagged(NamedTuple):
+    """A node of the parser's tree, with the flags that hold there."""
+
+    code: Any
+    argument: Any
+    flags: int
+
+
 class _Piece(NamedTuple):
+    """A part of the prefilter.
+
+    Attributes:
+        expression: In hyperscan's syntax.
+        least: Its least width.
+        most: Its greatest width.
+        is_whole: Whether nothing behind it was left out.
+        is_near: Whether what was left out is only the rest of a last repeat.
+    """
+
     expression: bytes
     least: int
     most: int
-    is_whole: bool
-    """Whether nothing behind it was left out."""
-
-
-_NOTHING = _Piece(b"", 0, 0, is_whole=True)
+    is_whole: bool = True
+    is_near: bool = True
 
 
 def derive(regex: str) -> Prefilter:
@@ -67,73 +89,115 @@ def derive(regex: str) -> Prefilter:
         ValueError: The expression refers back to a group or can match nothing at all.
     """
     tree = parser.parse(regex.encode())
-    piece = _sequence(list(tree), tree.state.flags, is_last=True)
+    lead, nodes = _from_first_word(_flattened(list(tree), tree.state.flags))
+    piece = _sequence(nodes, is_last=True)
     if not piece.least:
         raise ValueError("it can match an empty text")
     widest = tree.getwidth()[1]
-    return Prefilter(piece.expression, piece.most, min(widest, REACH_MAX))
+    lookback = lead + piece.most
+    near = lookback + NEAR_MAX if piece.is_near else REACH_MAX
+    return Prefilter(piece.expression, lookback, min(widest, near))
 
 
-def _sequence(nodes: list[Any], flags: int, *, is_last: bool) -> _Piece:
+def _flattened(nodes: list[Any], flags: int) -> list[_Flagged]:
+    """Return the nodes of a sequence, those of groups in it instead of the groups, without zero-width conditions."""
+    flat: list[_Flagged] = []
+    for code, argument in nodes:
+        if code in (codes.AT, codes.ASSERT, codes.ASSERT_NOT):
+            continue
+        if code is codes.SUBPATTERN:
+            _group, added, removed, inner = argument
+            flat += _flattened(list(inner), (flags | added) & ~removed)
+        elif code is codes.ATOMIC_GROUP:
+            flat += _flattened(list(argument), flags)
+        else:
+            flat.append(_Flagged(code, argument, flags))
+    return flat
+
+
+def _from_first_word(nodes: list[_Flagged]) -> tuple[int, list[_Flagged]]:
+    """Return ``nodes`` from their first word on, and how wide what stands before it may be.
+
+    Where an expression begins with a word, hyperscan looks at nothing but places with that word.
+    """
+    lead = 0
+    for position, node in enumerate(nodes):
+        if lead > LEAD_MAX:
+            break
+        if _word_length(nodes[position:]) >= _WORD_MIN:
+            return lead, nodes[position:]
+        lead += _width(node)[1]
+    return 0, nodes
+
+
+def _word_length(nodes: list[_Flagged]) -> int:
+    """Return the length of the word with which all that ``nodes`` match begins, of the shortest if there are several."""
+    length = 0
+    for node in nodes:
+        if node.code is codes.BRANCH:
+            branches = (_flattened(list(branch), node.flags) for branch in node.argument[1])
+            return length + min(_word_length(branch) for branch in branches)
+        if not _letters(node.code, node.argument):
+            break
+        length += 1
+    return length
+
+
+def _sequence(nodes: list[_Flagged], *, is_last: bool) -> _Piece:
     """Return the prefilter of ``nodes``, one after the other; the last of them may be shortened when ``is_last``."""
-    nodes = [node for node in nodes if node[0] not in (codes.AT, codes.ASSERT, codes.ASSERT_NOT)]
     if is_last:
-        while nodes and _least(nodes[-1]) == 0:
-            nodes.pop()
+        while nodes and _width(nodes[-1])[0] == 0:
+            nodes = nodes[:-1]
     pieces = []
-    for index, node in enumerate(nodes):
-        piece = _node(node, flags, is_last=is_last and index == len(nodes) - 1)
+    for position, node in enumerate(nodes):
+        piece = _node(node, is_last=is_last and position == len(nodes) - 1)
         pieces.append(piece)
         if not piece.is_whole:
             break
-    is_whole = all(piece.is_whole for piece in pieces)
-    expression = b"".join(piece.expression for piece in pieces)
-    return _Piece(expression, sum(piece.least for piece in pieces), sum(piece.most for piece in pieces), is_whole)
+    return _Piece(
+        b"".join(piece.expression for piece in pieces),
+        sum(piece.least for piece in pieces),
+        sum(piece.most for piece in pieces),
+        all(piece.is_whole for piece in pieces),
+        all(piece.is_near for piece in pieces) and len(pieces) == len(nodes),
+    )
 
 
-def _least(node: Any) -> int:
-    inner = parser.SubPattern(parser.State(), [node])
-    return int(inner.getwidth()[0])
+def _width(node: _Flagged) -> tuple[int, int]:
+    least, most = parser.SubPattern(parser.State(), [(node.code, node.argument)]).getwidth()
+    return int(least), int(most)
 
 
-def _node(node: Any, flags: int, *, is_last: bool) -> _Piece:
-    code, argument = node
+def _node(node: _Flagged, *, is_last: bool) -> _Piece:
+    code, argument, flags = node
     if code in _REPEATS:
         return _repeat(*argument, flags, is_last=is_last)
-    if code is codes.SUBPATTERN:
-        _group, added, removed, inner = argument
-        return _sequence(list(inner), (flags | added) & ~removed, is_last=is_last)
-    if code is codes.ATOMIC_GROUP:
-        return _sequence(list(argument), flags, is_last=is_last)
     if code is codes.BRANCH:
-        return _branch(argument[1], flags, is_last=is_last)
-    return _Piece(_class(code, argument, flags), 1, 1, is_whole=True)
+        return _branch([_flattened(list(branch), flags) for branch in argument[1]], is_last=is_last)
+    return _Piece(_class(code, argument, flags), 1, 1)
 
 
-def _branch(branches: list[Any], flags: int, *, is_last: bool) -> _Piece:
-    pieces = [_sequence(list(branch), flags, is_last=is_last) for branch in branches]
+def _branch(branches: list[list[_Flagged]], *, is_last: bool) -> _Piece:
+    pieces = [_sequence(branch, is_last=is_last) for branch in branches]
     return _Piece(
         b"(?:" + b"|".join(piece.expression for piece in pieces) + b")",
         min(piece.least for piece in pieces),
         max(piece.most for piece in pieces),
         all(piece.is_whole for piece in pieces),
+        all(piece.is_near for piece in pieces),
     )
 
 
 def _repeat(least: int, most: int, inner: Any, flags: int, *, is_last: bool) -> _Piece:
-    piece = _sequence(list(inner), flags, is_last=False)
+    piece = _sequence(_flattened(list(inner), flags), is_last=False)
     if not piece.is_whole:
-        return piece if least else _cut()
+        return piece._replace(is_near=False) if least else _Piece(b"", 0, 0, is_whole=False, is_near=False)
     if is_last or most - least > SPREAD_MAX:
-        least = min(least, TAIL_MIN) if piece.least == piece.most == 1 else least
-        whole = _Piece(b"(?:%b){%d}" % (piece.expression, least), piece.least * least, piece.most * least, is_whole=False)
-        return whole if least else _cut()
+        asked = min(least, TAIL_MIN) if piece.least == piece.most == 1 else least
+        expression = b"(?:%b){%d}" % (piece.expression, asked) if asked else b""
+        return _Piece(expression, piece.least * asked, piece.most * asked, is_whole=False, is_near=is_last)
     expression = b"(?:%b){%d,%d}" % (piece.expression, least, most)
-    return _Piece(expression, piece.least * least, piece.most * most, is_whole=True)
-
-
-def _cut() -> _Piece:
-    return _NOTHING._replace(is_whole=False)
+    return _Piece(expression, piece.least * least, piece.most * most)
 
 
 def _class(code: Any, argument: Any, flags: int) -> bytes:

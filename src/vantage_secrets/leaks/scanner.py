@@ -90,10 +90,10 @@ class Scan:
         Raises:
             InvalidInputError: There is no repository.
         """
-        from vantage_secrets.leaks.history.findings import scan_history
+        from vantage_secrets.leaks.history.findings import HistoryScan
 
         self._targets.append(f"the history of {path}")
-        scan_history(path, self.examiner, self.recorder, self.coverage, self.settings)
+        HistoryScan(path, self.examiner, self.recorder, self.coverage, self.settings).run()
 
     def report(self) -> Report:
         """Return the result so far."""

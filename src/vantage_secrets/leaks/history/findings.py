@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vantage_secrets.leaks.examination import Examiner
-from vantage_secrets.leaks.finding import Coverage, Occurrence, Place
+from vantage_secrets.leaks.finding import Coverage, Finding, Occurrence, Place
 from vantage_secrets.leaks.history.attribution import by_path, of_commit, reachable_commits, sightings_of, summed_up
+from vantage_secrets.leaks.history.object_cache import ObjectCache, state_of
 from vantage_secrets.leaks.history.objects import ObjectInfo, list_objects, size_of
 from vantage_secrets.leaks.history.repository import Repository
 from vantage_secrets.leaks.history.scanning import Examined, ObjectScan
@@ -19,47 +21,122 @@ if TYPE_CHECKING:
     from vantage_secrets.leaks.scanner import Settings
 
 
-def scan_history(path: Path, examiner: Examiner, recorder: Recorder, coverage: Coverage, settings: Settings) -> None:
-    """Examine every object of a repository and record what is found.
+_FROM_CACHE = "object known from before"
+"""What the coverage calls objects that an earlier scan examined."""
+
+
+class _InObject(NamedTuple):
+    """A finding in an object, before it is known where the object sits; ``own`` for a commit's or tag's own text."""
+
+    found: Found
+    own: Occurrence | None
+
+
+class HistoryScan:
+    """A scan of one repository's history.
+
+    Args:
+        path: A folder of the repository.
+        examiner: What to look for.
+        recorder: Takes the findings.
+        coverage: What was read is counted there, and what was not is told there.
+        settings: Those of the whole scan.
 
     Raises:
         InvalidInputError: There is no repository, or Git cannot read it.
     """
-    repository = Repository(path)
-    label = str(path)
-    scan = ObjectScan(repository, examiner, label, coverage, settings.progress)
 
-    def of_size(headers: Iterable[bytes]) -> Iterator[bytes]:
-        for header in headers:
-            if size_of(header) <= settings.size_max:
-                yield header
-            else:
+    def __init__(
+        self, path: Path, examiner: Examiner, recorder: Recorder, coverage: Coverage, settings: Settings
+    ) -> None:
+        self._repository = Repository(path)
+        self._label = str(path)
+        self._examiner = examiner
+        self._recorder = recorder
+        self._whole = coverage
+        self._coverage = Coverage()
+        self._settings = settings
+        self._cache = self._open_cache()
+        self._ids: list[str] = []
+        self._known: list[_InObject] = []
+
+    def run(self) -> None:
+        """Examine every object and record what is found; from the cache what was examined before."""
+        state = state_of(self._repository) if self._cache else ""
+        answer = self._cache.answer(state) if self._cache else None
+        if answer is not None:
+            findings, object_count = answer
+            self._whole.add(_FROM_CACHE, object_count)
+            self._recorder.record(Found(finding, b"") for finding in findings)
+            return
+        scan = ObjectScan(self._repository, self._examiner, self._label, self._coverage, self._settings.progress)
+        examined = scan.run(self._to_read(), self._settings.cores)
+        new = {one.info.id: list(self._found_in(one)) for one in examined}
+        found = attributed(self._repository, [each for some in new.values() for each in some] + self._known)
+        if self._cache:
+            self._keep(self._cache, state, scan.unread, new, found)
+        self._whole.include(self._coverage)
+        self._recorder.record(found)
+
+    def _open_cache(self) -> ObjectCache | None:
+        """Return the cache of what is looked for; none when the values themselves are needed, which no cache has."""
+        settings = self._settings
+        if settings.cache_folder is None or settings.listener or getattr(settings.baseline, "needs_values", False):
+            return None
+        key = self._recorder.key
+        if key.note:  # it lives as long as this process
+            return None
+        looked_for = hashlib.sha256(f"{self._examiner.digest} {key.key_id} {settings.size_max}".encode()).hexdigest()
+        return ObjectCache(settings.cache_folder / f"objects-{looked_for[:32]}", self._repository.id_bytes)
+
+    def _to_read(self) -> Iterator[bytes]:
+        """Yield the headers of the objects that must be read."""
+        known_count = 0
+        for header in list_objects(self._repository):
+            if self._cache and self._cache.is_seen(header):
+                known_count += 1
+                id_ = header[: 2 * self._repository.id_bytes].decode()
+                self._known += [_InObject(self._here(found), own) for found, own in self._cache.findings_of(id_)]
+            elif size_of(header) > self._settings.size_max:
                 info = ObjectInfo.of(header)
-                coverage.miss(Place(label, object_id=info.id, kind=info.kind), _too_large(info.size, settings.size_max))
+                place = Place(self._label, object_id=info.id, kind=info.kind)
+                self._coverage.miss(
+                    place, f"{info.size / 1e6:,.1f} MB, larger than {self._settings.size_max / 1e6:,.0f} MB"
+                )
+            else:
+                self._ids.append(header[: 2 * self._repository.id_bytes].decode())
+                yield header
+        if known_count:
+            self._coverage.add(_FROM_CACHE, known_count)
 
-    examined = scan.run(of_size(list_objects(repository)), settings.cores)
-    found = [each for one in examined for each in _found_in(one, label, recorder)]
-    recorder.record(attributed(repository, found))
+    def _here(self, finding: Finding) -> Found:
+        """Return a finding of the cache, which may have been made in another repository."""
+        return Found(finding._replace(place=finding.place._replace(source=self._label)), b"")
 
+    def _found_in(self, examined: Examined) -> Iterator[_InObject]:
+        info = examined.info
+        place = Place(self._label, examined.name, info.id, info.kind)
+        own = of_commit(info.id, examined.data) if info.kind in ("commit", "tag") else None
+        for found in self._recorder.findings_in(Document(place, examined.data), examined.detections):
+            yield _InObject(found, own)
 
-def _too_large(size: int, size_max: int) -> str:
-    return f"{size / 1e6:,.1f} MB, larger than {size_max / 1e6:,.0f} MB"
-
-
-class _InObject(NamedTuple):
-    """A finding in an object, before it is known where the object sits."""
-
-    found: Found
-    own: Occurrence | None
-    """For a commit's or tag's own text."""
-
-
-def _found_in(examined: Examined, label: str, recorder: Recorder) -> Iterator[_InObject]:
-    info = examined.info
-    place = Place(label, examined.name, info.id, info.kind)
-    own = of_commit(info.id, examined.data) if info.kind in ("commit", "tag") else None
-    for found in recorder.findings_in(Document(place, examined.data), examined.detections):
-        yield _InObject(found, own)
+    def _keep(
+        self, cache: ObjectCache, state: str, unread: set[str], new: dict[str, list[_InObject]], found: list[Found]
+    ) -> None:
+        """Keep what was examined; not what a comment may allow today and no longer tomorrow."""
+        changing = {id_ for id_, some in new.items() if any(each.found.finding.reason for each in some)}
+        kept = {
+            id_: [(each.found.finding, each.own) for each in some] for id_, some in new.items() if id_ not in changing
+        }
+        try:
+            cache.add([id_ for id_ in self._ids if id_ not in unread and id_ not in changing], kept)
+            if self._coverage.is_complete and not changing:
+                object_count = sum(self._coverage.counts.values())
+                cache.keep_answer(state, [each.finding for each in found], object_count)
+        except OSError as error:
+            self._coverage.notes.append(
+                f"The cache could not be written ({error.strerror or 'refused'}): the next scan reads all of it again."
+            )
 
 
 def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:

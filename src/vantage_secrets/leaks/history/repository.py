@@ -16,6 +16,8 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_PAGER": "cat",
 }
+_PASSED_ON = ("GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
+"""What Git tells its hooks: the index of ``commit -a``, and where the objects of a push wait."""
 
 
 class Repository:
@@ -81,7 +83,7 @@ class Repository:
 
 def environment() -> dict[str, str]:
     """Return the environment Git runs with: nothing in the caller's points it to another repository."""
-    kept = {key: text for key, text in os.environ.items() if not key.startswith("GIT_") or key == "GIT_INDEX_FILE"}
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("GIT_") or key in _PASSED_ON}
     return kept | _ENVIRONMENT
 
 
