@@ -38,6 +38,7 @@ def _made(name: str) -> str:
         "value": lambda: canary("file"),
         "weak": lambda: "hunter" + _letters(1, "23456789"),
         "base64": lambda: _base64(canary("file")),
+        "laravel": lambda: "base64:" + _base64(canary("file")),
         "login": lambda: _base64("deploy:" + canary("file")),
         "hex32": lambda: secrets.token_hex(16),
         "hex40": lambda: secrets.token_hex(20),

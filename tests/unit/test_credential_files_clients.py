@@ -251,7 +251,10 @@ RELEASE_STORE_PASSWORD=@weak:gradle-secret@
 """,
     ),
     Case("home/.cargo/credentials.toml", '[registry]\ntoken = "@value:cargo-token@"\n[registries.x]\nindex = "a"\n'),
-    Case("home/.config/pypoetry/auth.toml", '[http-basic.internal]\nusername = "ci"\npassword = "@value:pypirc-password@"\n'),
+    Case(
+        "home/.config/pypoetry/auth.toml",
+        '[http-basic.internal]\nusername = "ci"\npassword = "@value:pypirc-password@"\n',
+    ),
     Case("home/.gem/credentials", "---\n:rubygems_api_key: @hex64:gem-credentials-key@\n"),
     Case(
         "home/.aws/credentials",
@@ -267,7 +270,8 @@ aws_secret_access_key = YOUR_SECRET_KEY_EXAMPLE
     Case("home/.s3cfg", "[default]\naccess_key = AKIA\nsecret_key = @value:s3cfg-secret@\ngpg_passphrase =\n"),
     Case(
         "home/.boto",
-        "[Credentials]\ngs_oauth2_refresh_token = @value:boto-secret@\n[OAuth2]\nclient_id = a\nclient_secret = @value:boto-secret@\n",
+        "[Credentials]\ngs_oauth2_refresh_token = @value:boto-secret@\n[OAuth2]\nclient_id = a\n"
+        "client_secret = @value:boto-secret@\n",
     ),
     Case(
         "home/.config/gcloud/application_default_credentials.json",
@@ -276,7 +280,8 @@ aws_secret_access_key = YOUR_SECRET_KEY_EXAMPLE
     ),
     Case(
         "keys/project-1234.json",
-        '{"type": "service_account", "private_key_id": "@hex40:none@", "private_key": "@value:service-account-file-key@",'
+        '{"type": "service_account", "private_key_id": "@hex40:none@", "private_key":'
+        ' "@value:service-account-file-key@",'
         ' "client_email": "a@b.internal"}',
     ),
     Case(
@@ -289,7 +294,8 @@ aws_secret_access_key = YOUR_SECRET_KEY_EXAMPLE
     ),
     Case(
         "deploy/app.PublishSettings",
-        '<publishData><publishProfile profileName="a" userName="$a" userPWD="@value:azure-publish-password@" /></publishData>',
+        '<publishData><publishProfile profileName="a" userName="$a" userPWD="@value:azure-publish-password@"'
+        " /></publishData>",
     ),
     Case(
         "home/.config/rclone/rclone.conf",
@@ -310,14 +316,17 @@ token = {"access_token":"@value:rclone-secret@","token_type":"Bearer","refresh_t
         "home/.config/gh/hosts.yml",
         "github.com:\n    user: someone\n    oauth_token: @value:code-host-token@\n    git_protocol: https\n",
     ),
-    Case("home/.config/hub", "github.com:\n- user: someone\n  oauth_token: @value:code-host-token@\n  protocol: https\n"),
+    Case(
+        "home/.config/hub", "github.com:\n- user: someone\n  oauth_token: @value:code-host-token@\n  protocol: https\n"
+    ),
     Case("home/.cache/huggingface/token", "@value:hugging-face-token-file@\n"),
     Case("home/.databrickscfg", "[DEFAULT]\nhost = https://dbc.internal\ntoken = @value:databricks-secret@\n"),
     Case("home/.config/doctl/config.yaml", "access-token: @value:cloud-client-token@\napi-url: ''\ncontext: default\n"),
     Case("home/.kaggle/kaggle.json", '{"username":"someone","key":"@hex32:cloud-client-token@"}'),
     Case(
         "etc/openstack/clouds.yaml",
-        "clouds:\n  internal:\n    auth:\n      auth_url: https://a/\n      username: a\n      password: @value:openstack-password@\n",
+        "clouds:\n  internal:\n    auth:\n      auth_url: https://a/\n      username: a\n"
+        "      password: @value:openstack-password@\n",
     ),
     Case("home/.vault-token", "@value:vault-token-file@"),
     Case(
@@ -415,7 +424,8 @@ users:
     ),
     Case(
         "home/.config/helm/repositories.yaml",
-        "repositories:\n- name: internal\n  password: @value:helm-repository-password@\n  url: https://charts.internal\n  username: ci\n",
+        "repositories:\n- name: internal\n  password: @value:helm-repository-password@\n"
+        "  url: https://charts.internal\n  username: ci\n",
     ),
 )
 

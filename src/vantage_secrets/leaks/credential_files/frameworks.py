@@ -18,7 +18,7 @@ _PHP = re.compile(
     rb"(?i)(?:define[ \t]*+\(\s*+" + _NAME + rb"\s*+,|" + _NAME + rb"\s*+=>"
     rb"|\[\s*+" + _NAME + rb"\s*+\]\s*+=|(?<!\w)\$(\w{1,64})\s*+=)\s*+" + _STRING
 )
-_WORDPRESS_KEY = re.compile(rb"(?:SECURE_|LOGGED_IN_)?(?:AUTH|NONCE|LOGGED_IN)?_?(?:KEY|SALT)")
+_WORDPRESS_KEY = re.compile(rb"(?:SECURE_AUTH|LOGGED_IN|AUTH|NONCE)_(?:KEY|SALT)")
 _PYTHON = re.compile(
     rb"(?m)(?:^[ \t]*+([A-Za-z_]\w{0,64})[ \t]*+(?::[ \t]*+\w{1,32}[ \t]*+)?=|" + _NAME + rb"[ \t]*+:"
     rb"|(?<=[(, \t])([a-z_]\w{0,64})=)[ \t]*+[rbuRBU]?" + _STRING
@@ -31,12 +31,13 @@ def wordpress(data: bytes) -> Iterator[Field]:
     """Find the database's password, the keys and the salts of a ``wp-config.php``."""
     for name, begin, end in _php_strings(data):
         value = data[begin:end]
-        if not is_value(value):
-            continue
-        if name == b"DB_PASSWORD" or is_secret(name, value):
-            yield Field("wordpress-database-password" if name == b"DB_PASSWORD" else "php-secret", begin, end)
-        elif _WORDPRESS_KEY.fullmatch(name) and end - begin >= 16 and b"put your unique phrase here" not in value:
-            yield Field("wordpress-key", begin, end)
+        if _WORDPRESS_KEY.fullmatch(name):
+            if end - begin >= 16 and is_value(value) and value != b"put your unique phrase here":
+                yield Field("wordpress-key", begin, end)
+        elif name == b"DB_PASSWORD" and is_value(value):
+            yield Field("wordpress-database-password", begin, end)
+        elif is_secret(name, value):
+            yield Field("php-secret", begin, end)
 
 
 def php(data: bytes) -> Iterator[Field]:

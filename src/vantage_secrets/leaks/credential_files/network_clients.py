@@ -23,6 +23,7 @@ _CHAT = re.compile(
     rb"""|(?<![a-z])(?:identify|/oper)[ \t]++([^\s";]++)(?=["\s;])"""
 )
 _POSTFIX = re.compile(rb"(?m)^[^\s#]\S*+[ \t]++[^\s:]++:(\S++)")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _COMMENT_LINE = re.compile(rb"(?m)^[ \t]*+#[^\r\n]*+")
 
 
@@ -49,8 +50,8 @@ def _after(data: bytes, keywords: tuple[bytes, ...], takers: tuple[bytes, ...], 
         if before in keywords and is_value(word):
             yield Field(kind, begin, end)
         elif before == b"macdef":  # its text ends at an empty line
-            blank = data.find(b"\n\n", end)
-            resume = len(data) if blank < 0 else blank
+            blank = _EMPTY_LINE.search(data, end)
+            resume = blank.end() if blank else len(data)
         before = word if before not in takers and word in takers else b""
 
 
