@@ -19,8 +19,8 @@ from vantage_secrets.leaks.wordlikeness import word_share
 
 _INSTEAD = re.compile(
     rb"""(?xi)
-    [$]\w+(?:\s|-?$) | [$]+[({]. | \?\w+$ | @\w+\[ | [\^~>=<]{0,2}\d+(?:\.\d+)+$ | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | <[%?]? [^>]*> | <\w+$ | %\w+%$ | %[sdvqr@]$ | %\(
-    | @[\w.]+@$ | \#\{ | :\w+$ | \?+$ | \[[^\]]*\]$ | \([^)]*\)$ | __\w+__$ | !\w+(?:\s|$) | !\d[,;}] | \\(?:x[0-9a-f]{2}|0\d\d|u[0-9a-f]{4}|e\[) | \{\. | &[a-z]+[;]?$ | \*[a-z_]+$ | [*x.\-_#?=+~/0\\]+$
+    [$][A-Za-z_]\w*(?:\s|-?$) | [$]+[({]. | \?\w+$ | @\w+\[ | [\^~>=<]{0,2}\d+(?:\.\d+)+$ | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | <[%?]? [^>]*> | <\w+$ | %\w+%$ | %[sdvqr@]$ | %\(
+    | @[\w.]+@$ | \#\{ | :\w+$ | \?+$ | \[[^\]]*\]$ | \([^)]*\)$ | __\w+__$ | !\w+(?:\s|$) | !\d[,;}] | \\(?:x[0-9a-f]{2}|0\d\d|u[0-9a-f]{4}|e\[) | \{\. | (?:required|nullable|string|sometimes|confirmed|min|max)(?::\d+)?\| | &[a-z]+[;]?$ | \*[a-z_]+$ | [*x.\-_#?=+~/0\\]+$
     | \|[-+]?$ | >-?$ | [|&]{2}
     | (?:enc|env|vault|secrets?|op|ssm|arn|file|https?|s3|gs|urn|ref\+?|keyvault|akv|kms|config|awssm|gcpsm|data|sm|keyring|pass|
         projects|mailto|ldaps?|process\.env|os\.(?:environ|getenv)|system\.getenv|bcrypt|argon2\w*|scrypt|pbkdf2\w*|sha(?:1|224|256|384|512)?|md5|
@@ -43,7 +43,7 @@ _ANYWHERE = re.compile(
     placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
     | (?<![a-z])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z])
     | \$\{ | \{\{ | \}\} | %\(\w+\)s | \(\? | \.[*+](?:$|\?|\)|\\) | \\[dwsbDWSB](?:[+*{\])]|$) | \[\^?[a-zA-Z0-9]-[a-zA-Z0-9] | </ | <br | /> | &(?:nbsp|lt|gt|amp|quot|hellip);
-    | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?-i:%[sdv])(?![A-Za-z0-9*]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
+    | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?<![A-Za-z0-9])(?-i:%[sdv])(?![A-Za-z0-9*$]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
     """
 )
 """What no secret has anywhere in it: placeholders, templates, regular expressions, markup."""
@@ -68,6 +68,13 @@ _WORDS = frozenset(
     b" identifier literal keyword operator punctuation eof newline whitespace number float".split()
 )
 """Words that stand for a password, that describe one, or that a product publishes as its default."""
+
+_STEMS = frozenset(
+    b"password passwd passwort pass pwd pw secret token key apikey admin administrator root user username guest default test"
+    b" testing tester foo bar baz qux string value text demo hello world postgres mysql redis mypassword mysecret mytoken"
+    b" my-secret secretpassword supersecret testpass testpassword changeit letmein abc qwerty asdf dev dummy hunter".split()
+)
+"""Those that also mean nothing with some digits after them."""
 
 _TAIL = re.compile(rb"[\d!.]{1,4}$")
 _KEYWORD = re.compile(
@@ -109,13 +116,13 @@ def is_password(match: re.Match[bytes], value: bytes) -> bool:
     begin = match.start("secret") if "secret" in groups else match.start(1)
     core = value
     if match.string[begin - 1] not in _QUOTES:
-        if _is_code(match, value, "user" in groups):
+        if _is_code(match, value, "user" in groups or "exact" in groups):
             return False
         core = value.rstrip(b",;)")
     if len(core) < 4 or _INSTEAD.match(core) or _ANYWHERE.search(value):
         return False
     lowered = value.lower()
-    if lowered.strip(b"[](){}<>,;") in _WORDS or _TAIL.sub(b"", lowered) in _WORDS or len(set(lowered)) < 4:
+    if lowered.strip(b"[](){}<>,;") in _WORDS or _TAIL.sub(b"", lowered) in _STEMS or len(set(lowered)) < 4:
         return False
     for group, kind in (("password_name", "password"), ("secret_name", "secret")):
         if group in groups:
@@ -155,17 +162,25 @@ def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
     if is_address or not _IDENTIFIER.match(core):
         return False
     group = "secret" if "secret" in match.re.groupindex else 1
+    before = match.string[match.start(group) - 1 : match.start(group)]
+    if core.isalpha() and word_share(core) > 0.7 and not (core.islower() and len(core) > 7 and before in (b"=", b"p")):
+        return True
     is_inside = len(core) < len(value) or match.string[match.end(group) : match.end(group) + 1] in _CLOSERS
     share = word_share(core)
-    return _names_one(core) or (share > 0.5 and b"." in core) or (share > 0.4 and is_inside) or (share > 0.7 and core.isalpha())
+    return (
+        _names_one(core)
+        or (share > 0.5 and b"." in core[:-1])
+        or (share > 0.4 and is_inside)
+       
+    )
 
 
 def _like_an_argument(name: bytes, between: bytes, value: bytes, closed: bytes) -> bool:
     """Whether a call or a list has a secret after its name: ``put("password", "x")``, not ``("user", "password", "host")``."""
-    if b"." in name or (_LETTERS.match(value) and (len(value) < 8 or word_share(value) >= 0.7)):
+    if _LETTERS.match(value) and (len(value) < 8 or word_share(value) >= 0.7) and value.count(b"-") < 3:
         return False
     if b"(" in between:
-        return closed.lstrip()[:1] == b")"
+        return b"." not in name and closed.lstrip()[:1] == b")"
     return between[:1] in (b'"', b"'", b"\\")
 
 
@@ -191,10 +206,10 @@ def _like_a_passphrase(value: bytes, is_quoted: bool) -> bool:
         return False
     words = re.split(rb"[_.\-/:]", value)
     if len(words) > 1:
-        return len(words) > 3 and b"." not in value and b"/" not in value and b"_" not in value and b":" not in value
+        return len(words) > 3 and not re.search(rb"[./:]", value)
     if word_share(value) < 0.7 and len(value) >= 8:
         return True
-    return is_quoted and value.islower() and len(value) >= 6
+    return value.islower() and len(value) >= (6 if is_quoted else 8)
 
 
 def _like_a_token(value: bytes) -> bool:
@@ -210,7 +225,9 @@ def _like_a_token(value: bytes) -> bool:
         return len(value) >= 16 and word_share(value) < 0.35
     share = word_share(value)
     if share > 0.55:
-        return len(value) >= 12 and b"/" not in value and digits > 1 and len(_SWITCHES.findall(value)) > 2 and share < 0.7
+        return (
+            len(value) >= 12 and b"/" not in value and digits > 1 and len(_SWITCHES.findall(value)) > 2 and share < 0.7
+        )
     return len(set(value)) > 6 and (share < 0.35 or len(_SWITCHES.findall(value)) > 2)
 
 
