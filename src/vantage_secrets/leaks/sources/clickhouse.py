@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from vantage_secrets.credential import Credential
@@ -160,7 +161,10 @@ class _Table(NamedTuple):
 
 
 class _Slice(NamedTuple):
-    """Some rows of a table: of a time, and of those the ones whose hash leaves ``rest`` when divided by ``hashes``."""
+    """Some rows of a table: of a time, and of those the ones whose hash leaves ``rest`` when divided by ``hashes``.
+
+    ``row_count`` is how many rows of that time there were, whatever their hash.
+    """
 
     begin: int
     end: int
@@ -187,16 +191,17 @@ class _Reading:
         """Yield the texts of all rows between two times, or of all rows where they have none."""
         if not self._table.texts:
             return
-        for part in self._slices(since, until):
-            rows = list(self._rows(part))
-            self._coverage.add("row", len(rows))
-            if len(rows) < part.row_count:
-                self._coverage.miss(
-                    self._place._replace(detail=_time(part.begin)),
-                    f"{part.row_count - len(rows):,} rows were not there any more",
-                )
-            for row in rows:
-                yield from self._texts(row)
+        for (begin, _end, row_count), parts in groupby(self._slices(since, until), lambda part: part[:3]):
+            found = 0
+            for part in parts:
+                rows = list(self._rows(part))
+                found += len(rows)
+                for row in rows:
+                    yield from self._texts(row)
+            self._coverage.add("row", found)
+            if found < row_count:
+                place = self._place._replace(detail=_time(begin))
+                self._coverage.miss(place, f"{row_count - found:,} rows were not there any more")
 
     def _slices(self, since: int, until: int) -> Iterator[_Slice]:
         if not self._has_time:
@@ -221,8 +226,8 @@ class _Reading:
     def _between(self, begin: int, end: int) -> str:
         days = ""
         if self._table.columns.get("event_date") == "Date":  # by which the tables are divided; one more for time zones
-            first, last = (f"toDate(toDateTime({when}))" for when in (begin, end))
-            days = f"event_date >= {first} - 1 AND event_date <= {last} + 1 AND "
+            first, last = max(begin - _DAY_SECONDS, 0), end + _DAY_SECONDS
+            days = f"event_date >= toDate(toDateTime({first})) AND event_date <= toDate(toDateTime({last})) AND "
         return f"{days}event_time >= toDateTime({begin}) AND event_time < toDateTime({end})"
 
     def _rows(self, part: _Slice) -> Iterator[dict[str, Any]]:
@@ -232,7 +237,8 @@ class _Reading:
         columns += ["query_id"] if "query_id" in self._table.columns else []
         conditions = [self._between(part.begin, part.end)] if self._has_time else []
         if part.hashes > 1:
-            names = ", ".join(map(quoted_name, self._table.plain))
+            # A hash of NULL is NULL, and leaves no rest.
+            names = ", ".join(f"ifNull(toString({quoted_name(name)}), '')" for name in self._table.plain)
             conditions.append(f"cityHash64({names}) % {part.hashes} = {part.rest}")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         query = f"SELECT {', '.join(columns)} {self._from}{where} FORMAT JSONEachRow"
@@ -267,8 +273,7 @@ def _hashed(part: _Slice, byte_count: int) -> Iterator[_Slice]:
     while byte_count > SLICE_BYTES * hashes and hashes < _HASHES_MAX:
         hashes *= 2
     for rest in range(hashes):
-        # How many rows each must have is not known; only a slice that is not divided is counted.
-        yield part._replace(hashes=hashes, rest=rest, row_count=part.row_count if hashes == 1 else 0)
+        yield part._replace(hashes=hashes, rest=rest)
 
 
 def _joined(spans: list[tuple[int, int, int]], begin: int, end: int) -> Iterator[_Slice]:
