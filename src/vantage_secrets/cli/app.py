@@ -10,6 +10,7 @@ import typer
 
 from vantage_secrets.cli import (
     audit,
+    baseline,
     completion,
     copy,
     cronjob,
@@ -20,6 +21,7 @@ from vantage_secrets.cli import (
     read,
     rotate,
     run,
+    scan_command,
     schedule,
     store,
     who,
@@ -69,7 +71,8 @@ def options(
     given.manifest, given.debug = manifest, debug
 
 
-START, LOOK, CHANGE, USE, DRIVE, MORE = "Start", "Look", "Change", "Use", "Rotate by themselves", "More"
+START, LOOK, CHANGE, USE, MORE = "Start", "Look", "Change", "Use", "More"
+DRIVE, LEAKS = "Rotate by themselves", "Find leaks"
 
 app.command("init", rich_help_panel=START)(init.init)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=START)
@@ -91,6 +94,13 @@ app.add_typer(schedule.app, name="schedule", rich_help_panel=DRIVE)
 app.command("scheduler", rich_help_panel=DRIVE)(schedule.scheduler)
 app.command("worker", rich_help_panel=DRIVE)(worker.worker)
 app.command("cronjob", rich_help_panel=DRIVE)(cronjob.cronjob)
+app.command(
+    "scan",
+    rich_help_panel=LEAKS,
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)(scan_command.scan)
+app.add_typer(baseline.app, name="baseline", rich_help_panel=LEAKS)
 app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
 app.add_typer(audit.app, name="audit", rich_help_panel=MORE)
 app.add_typer(store.app, name="store", rich_help_panel=MORE)

@@ -1,131 +1,144 @@
-"""``vantage-secrets scan``: has anything leaked, and is it still dangerous?
-
-It has its own parser of the standard library: a pre-commit hook starts it at each commit, and Typer alone would take
-longer than the whole scan of a few files (ADR 0022).
-"""
+"""``vantage-secrets scan``: has anything leaked, and is it still dangerous?"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-from vantage_secrets.errors import InvalidInputError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vantage_secrets.bootstrap import Workspace
+    from vantage_secrets.leaks.fingerprint import FingerprintKey
     from vantage_secrets.leaks.scanner import Scan
-
-DESCRIPTION = """\
-Find secrets where they should not be: in folders and files, in a whole Git history, in what is staged, in a stream,
-in processes, images, databases and topics. No value is ever shown."""
-
-EPILOG = """\
-Exit codes: 0 clean, 1 findings, 2 usage, 3 not everything could be read."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's words."""
-    made = _Parser(
-        prog="vantage-secrets scan",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    made.add_argument("paths", nargs="*", metavar="PATH", help="folders and files; with --history repositories (here)")
-    _add_sources(made.add_argument_group("what to scan"))
-    _add_search(made.add_argument_group("what to look for"))
-    _add_result(made.add_argument_group("the result"))
-    more = made.add_argument_group("more")
-    more.add_argument("-j", "--jobs", type=_positive, metavar="N", help="cores to use (all)")
-    more.add_argument("--no-cache", action="store_true", help="keep nothing of this scan, and use nothing kept")
-    more.add_argument("-h", "--help", action="help", help="show this and end")
-    return made
-
-
-def _add_sources(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--history", action="store_true", help="every object of the repositories, on any branch or none")
-    group.add_argument("--staged", action="store_true", help="what the next commit would bring")
-    group.add_argument("--stdin", action="store_true", help="what comes on standard input, as it comes")
-    group.add_argument("--env-of", action="append", default=[], metavar="PID|all", help="environments of processes")
-    group.add_argument("--image", action="append", default=[], metavar="FILE", help="a container image that was saved")
-    group.add_argument(
-        "--clickhouse", action="append", default=[], metavar="TARGET", help="its logs of queries and text"
-    )
-    group.add_argument("--kafka", action="append", default=[], metavar="TARGET:TOPIC", help="the records of a topic")
-    group.add_argument("--since", metavar="TIME", help="of --clickhouse and --kafka, what is younger: 7d, 2026-01-31")
-    group.add_argument(
-        "--exclude", action="append", default=[], metavar="GLOB", help="leave out files of this name or path"
-    )
-    group.add_argument(
-        "--max-file-size", type=_size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"
-    )
-
-
-def _add_search(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--known", action="store_true", help="the values in the manifest's store, all versions; on record"
-    )
-    group.add_argument("--rules", action="append", default=[], metavar="FILE", help="rules of yours besides ours")
-
-
-def _add_result(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--baseline", metavar="FILE", help="what is known already; also a .secrets.baseline")
-    group.add_argument("--key-file", metavar="FILE", help="the key of the fingerprints (one of your own)")
-    group.add_argument(
-        "--format", choices=("text", "json", "sarif", "html"), default="text", help="of the report (text)"
-    )
-    group.add_argument("--output", metavar="FILE", help="where the report goes (standard output)")
-    group.add_argument("--all", action="store_true", help="show each finding, also those that are known or allowed")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # SECURITY: what was typed behind '=' may be a value; it is not repeated.
-        said = " ".join(word.partition("=")[0] for word in message.split(" "))
-        raise InvalidInputError(
-            f"{said[:1].upper()}{said[1:]}.", hint=f"Run '{self.prog} --help' to see what it takes."
-        )
-
-
-def _positive(text: str) -> int:
-    if text.isdecimal() and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError("a number of cores, 1 or more")
-
-
-_UNITS = {"": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def _size(text: str) -> int:
-    number = text.rstrip("BKMGbkmg")
-    unit = _UNITS.get(text[len(number) :].upper())
-    if number.isdecimal() and unit:
-        return int(number) * unit
-    raise argparse.ArgumentTypeError("a size such as 500MB or 2GB")
+    from vantage_secrets.leaks.sources.contract import Source
 
 
 def scan(words: Sequence[str], manifest: Path | None = None) -> int:
-    """Scan what ``words`` ask for, print the report and return the exit code."""
+    """Scan what ``words`` ask for, write the report and return the exit code.
+
+    Args:
+        words: What stands behind ``scan``.
+        manifest: The manifest that was named in front of it; it is opened for what needs one only.
+    """
+    from vantage_secrets.cli.scan_words import parser
+
     if words[:1] == ["watch"]:
         from vantage_secrets.cli.watch import watch
 
-        return watch(words[1:])
+        return watch(words[1:], manifest)
     chosen = parser().parse_args(words)
+    with _scanned(chosen, manifest) as done:
+        return _write(done, chosen)
+
+
+@contextmanager
+def _scanned(chosen: argparse.Namespace, manifest: Path | None) -> Iterator[Scan]:
+    """Give the scan when it has read everything."""
+    from vantage_secrets.cli.progress import Progress
+    from vantage_secrets.leaks.scanner import Scan, Settings
+
+    with ExitStack() as stack:
+        workspace = stack.enter_context(_workspace(chosen, manifest)) if _needs_manifest(chosen) else None
+        settings = Settings(
+            key=lambda: _key(chosen),
+            cache_folder=None if chosen.no_cache else cache_folder(os.environ),
+            more_rules=[Path(name) for name in chosen.rules],
+            cores=chosen.jobs or len(os.sched_getaffinity(0)),
+            progress=stack.enter_context(Progress()),
+            size_max=chosen.max_file_size,
+        )
+        if chosen.baseline:
+            from vantage_secrets.leaks.baseline import load_known
+
+            settings = settings._replace(baseline=load_known(Path(chosen.baseline), _key(chosen)))
+        made = Scan(settings)
+        if chosen.known and workspace:
+            made.look_for(*workspace.known_values(made.coverage, made.recorder.key))
+        for path in _histories(chosen):
+            made.read_history(Path(path))
+        for source, words in _sources(chosen, workspace):
+            made.read(source, words)
+        yield made
+
+
+def _needs_manifest(chosen: argparse.Namespace) -> bool:
+    return bool(chosen.known or chosen.clickhouse or chosen.kafka)
+
+
+@contextmanager
+def _workspace(chosen: argparse.Namespace, manifest: Path | None) -> Iterator[Workspace]:
+    """Give the workspace of the manifest; what the scan reads there is on record under its words."""
+    from vantage_secrets.cli.session import recorded_session
+
+    words = " ".join(["scan", *(f"--{name}" for name in ("known", "clickhouse", "kafka") if getattr(chosen, name))])
+    with recorded_session(manifest, words) as workspace:
+        yield workspace
+
+
+def _histories(chosen: argparse.Namespace) -> list[str]:
+    return (chosen.paths or ["."]) if chosen.history else []
+
+
+def _sources(chosen: argparse.Namespace, workspace: Workspace | None) -> Iterator[tuple[Source, str]]:
+    """Yield what is to be read, each with its words for the report; folders when nothing else is asked for."""
+    is_alone = True
+    for source in (*_process_sources(chosen), *_server_sources(chosen, workspace)):
+        is_alone = False
+        yield source
+    if not chosen.history and (chosen.paths or is_alone):
+        from vantage_secrets.leaks.sources.files import TreeSource
+
+        paths = chosen.paths or ["."]
+        tree = TreeSource(paths, exclude=chosen.exclude, size_max=chosen.max_file_size)
+        yield tree, ", ".join(paths)
+
+
+def _process_sources(chosen: argparse.Namespace) -> Iterator[tuple[Source, str]]:
+    if chosen.staged:
+        from vantage_secrets.leaks.sources.staged import StagedSource
+
+        yield StagedSource(Path()), "what is staged"
+    for pid in chosen.env_of:
+        from vantage_secrets.leaks.sources.environment import EnvironmentSource
+
+        yield EnvironmentSource(pid), "all processes" if pid is None else f"process {pid}"
+    for image in chosen.image:
+        from vantage_secrets.leaks.sources.containers import ImageSource
+
+        yield ImageSource(image), f"image {image}"
+    if chosen.stdin:
+        from vantage_secrets.leaks.sources.stream import StreamSource
+
+        yield StreamSource(), "standard input"
+
+
+def _server_sources(chosen: argparse.Namespace, workspace: Workspace | None) -> Iterator[tuple[Source, str]]:
+    if workspace is None:
+        return
+    for target in chosen.clickhouse:
+        yield workspace.clickhouse_logs(target, since=chosen.since), f"the logs of ClickHouse at target {target}"
+    for target, topic in chosen.kafka:
+        words = f"topic {topic}" if topic else "all topics"
+        yield (
+            workspace.kafka_topics(target, [topic] if topic else [], since=chosen.since),
+            f"{words} at target {target}",
+        )
+
+
+def _write(done: Scan, chosen: argparse.Namespace) -> int:
     from vantage_secrets.leaks.reports import write_report
 
-    report, rules = _run(chosen, manifest)
-    output = Path(chosen.output) if chosen.output else None
+    report = done.report()
     is_terminal = sys.stdout.isatty()
     write_report(
         report,
-        rules,
+        [active.rule for active in done.examiner.matcher.rules],
         chosen.format,
-        output,
+        Path(chosen.output) if chosen.output else None,
         stream=sys.stdout,
         colour=is_terminal and not os.environ.get("NO_COLOR"),
         width=_width() if is_terminal else 0,
@@ -140,50 +153,14 @@ def _width() -> int:
     return get_terminal_size().columns
 
 
-def _run(chosen: argparse.Namespace, manifest: Path | None):
-    from vantage_secrets.cli.progress import Progress
-    from vantage_secrets.leaks.scanner import Scan, Settings
-
-    with Progress() as progress:
-        scan = Scan(
-            Settings(
-                key=lambda: _key(chosen),
-                cache_folder=None if chosen.no_cache else cache_folder(os.environ),
-                more_rules=[Path(name) for name in chosen.rules],
-                cores=chosen.jobs or len(os.sched_getaffinity(0)),
-                progress=progress,
-                size_max=chosen.max_file_size,
-            )
-        )
-        for step in _steps(chosen):
-            step(scan)
-    return scan.report(), [active.rule for active in scan.examiner.matcher.rules]
-
-
-def _key(chosen):
+def _key(chosen: argparse.Namespace) -> FingerprintKey:
     from vantage_secrets.leaks.fingerprint import load_key
 
     return load_key(Path(chosen.key_file) if chosen.key_file else None, os.environ)
 
 
-def cache_folder(environment) -> Path | None:
+def cache_folder(environment: Mapping[str, str]) -> Path | None:
     """Return where this user's compiled rules and read objects are kept; nothing when there is no home."""
-    base = environment.get("XDG_CACHE_HOME") or (environment.get("HOME") and environment["HOME"] + "/.cache")
+    home = environment.get("HOME")
+    base = environment.get("XDG_CACHE_HOME") or (home and f"{home}/.cache")
     return Path(base) / "vantage-secrets" / "leaks" if base else None
-
-
-def _steps(chosen) -> list[Callable[[Scan], None]]:
-    """Return what is to be read, as functions of the scan."""
-    steps = []
-    paths = chosen.paths
-    if chosen.history:
-        steps += [lambda scan, path=path: scan.read_history(Path(path)) for path in paths or ["."]]
-    elif paths or not steps:
-        steps.append(lambda scan: _read_trees(scan, paths or ["."], chosen))
-    return steps
-
-
-def _read_trees(scan, paths, chosen):
-    from vantage_secrets.leaks.sources.files import TreeSource
-
-    scan.read(TreeSource(paths, exclude=chosen.exclude, size_max=chosen.max_file_size), ", ".join(paths))

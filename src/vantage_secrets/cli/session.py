@@ -64,12 +64,19 @@ def session(context: typer.Context, words: str) -> Iterator[Workspace]:
         context: The command's context, for the global options.
         words: What stands in the audit log, such as ``get vantage/api-key``; never a value.
     """
+    with recorded_session(context.ensure_object(GlobalOptions).manifest, words) as workspace:
+        yield workspace
+
+
+@contextmanager
+def recorded_session(manifest: Path | None, words: str) -> Iterator[Workspace]:
+    """Give the workspace of ``manifest``, and record how the command ended; see ``session``."""
     from vantage_secrets.audit.event import Action, Outcome
     from vantage_secrets.bootstrap import open_workspace
     from vantage_secrets.cli.failure import ending_of
 
     prompt = prompt_for_passphrase if sys.stdin.isatty() else None
-    workspace = open_workspace(context.ensure_object(GlobalOptions).manifest, why=words, prompt=prompt)
+    workspace = open_workspace(manifest, why=words, prompt=prompt)
     try:
         try:
             yield workspace

@@ -65,6 +65,16 @@ class Scan:
         self.recorder = Recorder(settings.key, today, settings.baseline, settings.listener)
         self._targets: list[str] = []
 
+    def look_for(self, known: KnownSearch | None, retired: RetiredLookup | None) -> None:
+        """Look for our own values too, from now on.
+
+        Args:
+            known: Those that we have.
+            retired: Fingerprints of those that we no longer have.
+        """
+        self.settings = self.settings._replace(known=known, retired=retired)
+        self.examiner = Examiner(self.examiner.matcher, known, retired)
+
     def read(self, source: Source, target: str) -> None:
         """Examine everything a source gives.
 

@@ -1,0 +1,14 @@
+"""``scan`` among the other commands: for the list of them, and when global options stand in front of it."""
+
+from __future__ import annotations
+
+import typer
+
+from vantage_secrets.cli.session import GlobalOptions
+
+
+def scan(context: typer.Context) -> None:
+    """Find secrets where they should not be, and say whether they are still dangerous."""
+    from vantage_secrets.cli.scan import scan as run
+
+    raise typer.Exit(run(context.args, context.ensure_object(GlobalOptions).manifest))

@@ -1,0 +1,133 @@
+"""The words of ``vantage-secrets scan``, in a parser of the standard library.
+
+A pre-commit hook starts the command at each commit, and Typer alone would take longer than the whole scan of a few
+files (ADR 0022).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from vantage_secrets.errors import InvalidInputError
+
+DESCRIPTION = """\
+Find secrets where they should not be: in folders and files, in a whole Git history, in what is staged, in a stream,
+in processes, images, databases and topics. No value is ever shown."""
+
+EPILOG = """\
+Exit codes: 0 clean, 1 findings, 2 usage, 3 not everything could be read."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's words."""
+    made = _Parser(
+        prog="vantage-secrets scan",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    made.add_argument("paths", nargs="*", metavar="PATH", help="folders and files; with --history repositories (here)")
+    _add_sources(made.add_argument_group("what to scan"))
+    _add_search(made.add_argument_group("what to look for"))
+    _add_result(made.add_argument_group("the result"))
+    more = made.add_argument_group("more")
+    more.add_argument("-j", "--jobs", type=_positive, metavar="N", help="cores to use (all)")
+    more.add_argument("--no-cache", action="store_true", help="keep nothing of this scan, and use nothing kept")
+    more.add_argument("-h", "--help", action="help", help="show this and end")
+    return made
+
+
+def _add_sources(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--history", action="store_true", help="every object of the repositories, on any branch or none")
+    group.add_argument("--staged", action="store_true", help="what the next commit would bring")
+    group.add_argument("--stdin", action="store_true", help="what comes on standard input, as it comes")
+    group.add_argument(
+        "--env-of", type=_pid, action="append", default=[], metavar="PID|all", help="environments of processes"
+    )
+    group.add_argument("--image", action="append", default=[], metavar="FILE", help="a container image that was saved")
+    group.add_argument(
+        "--clickhouse", action="append", default=[], metavar="TARGET", help="its logs of queries and text"
+    )
+    group.add_argument(
+        "--kafka", type=_topic, action="append", default=[], metavar="TARGET[:TOPIC]", help="its records"
+    )
+    group.add_argument("--since", type=_instant, metavar="TIME", help="of those two what is younger: 7d, 2026-01-31")
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="GLOB", help="leave out files of this name or path"
+    )
+    group.add_argument(
+        "--max-file-size", type=_size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"
+    )
+
+
+def _add_search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--known", action="store_true", help="the values in the manifest's store, all versions; on record"
+    )
+    group.add_argument("--rules", action="append", default=[], metavar="FILE", help="rules of yours besides ours")
+
+
+def _add_result(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--baseline", metavar="FILE", help="what is known already; also a .secrets.baseline")
+    group.add_argument("--key-file", metavar="FILE", help="the key of the fingerprints (one of your own)")
+    group.add_argument(
+        "--format", choices=("text", "json", "sarif", "html"), default="text", help="of the report (text)"
+    )
+    group.add_argument("--output", metavar="FILE", help="where the report goes (standard output)")
+    group.add_argument("--all", action="store_true", help="show each finding, also those that are known or allowed")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # SECURITY: what was typed behind '=' may be a value; it is not repeated.
+        said = " ".join(word.partition("=")[0] for word in message.split(" "))
+        raise InvalidInputError(
+            f"{said[:1].upper()}{said[1:]}.", hint=f"Run '{self.prog} --help' to see what it takes."
+        )
+
+
+def _positive(text: str) -> int:
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError("a number of cores, 1 or more")
+
+
+def _pid(text: str) -> int | None:
+    if text == "all":
+        return None
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError("the number of a process, or all")
+
+
+def _topic(text: str) -> tuple[str, str]:
+    target, _colon, topic = text.partition(":")
+    return target, topic
+
+
+def _instant(text: str) -> float:
+    from datetime import UTC, datetime
+
+    from vantage_secrets.clock import parse_duration, utc_now
+
+    try:
+        if text[:4].isdecimal() and "-" in text:
+            at = datetime.fromisoformat(text)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return (utc_now() - parse_duration(text)).timestamp()
+    except (ValueError, InvalidInputError):
+        raise argparse.ArgumentTypeError("a length of time such as 7d, or a day such as 2026-01-31") from None
+
+
+_UNITS = {"": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def _size(text: str) -> int:
+    number = text.rstrip("BKMGbkmg")
+    unit = _UNITS.get(text[len(number) :].upper())
+    if number.isdecimal() and unit:
+        return int(number) * unit
+    raise argparse.ArgumentTypeError("a size such as 500MB or 2GB")
