@@ -27,7 +27,6 @@ ANSWER_SECONDS = 15.0
 STALL_SECONDS = 30.0
 """How long a partition may give nothing before its end."""
 
-_BATCH_COUNT = 500
 _QUEUE_KBYTES = 16_384
 _PASSING = frozenset({"GROUP_AUTHORIZATION_FAILED", "GROUP_COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
 """What is said about the consumer group, which is not used. Beside them, all of librdkafka's own names, which begin
@@ -117,6 +116,7 @@ class KafkaSource:
             "isolation.level": "read_uncommitted",
             "auto.offset.reset": "earliest",
             "check.crcs": True,
+            "fetch.wait.max.ms": 100,  # a partition whose last record is a transaction's mark ends by an empty answer
             "queued.max.messages.kbytes": _QUEUE_KBYTES,
             "log_level": 0,  # librdkafka would write to standard error
             "error_cb": lambda error: words.append((error.name(), error.str().lower())),
@@ -188,21 +188,20 @@ def _records(consumer: Any, end: int, place: Place, coverage: Coverage) -> Itera
     """Yield the records of the partition that is assigned, up to offset ``end``."""
     heard_at = time.monotonic()
     while True:
-        for message in consumer.consume(_BATCH_COUNT, timeout=1.0):
-            error = message.error()
-            name = error.name() if error is not None else ""
-            if name == "_PARTITION_EOF" or (not name and message.offset() >= end):
+        message = consumer.poll(0.5)
+        error = None if message is None else message.error()
+        name = "" if error is None else error.name()
+        if name == "_PARTITION_EOF" or (message is not None and error is None and message.offset() >= end):
+            return
+        if message is not None and error is None:
+            yield message
+            if message.offset() + 1 >= end:
                 return
-            if not name:
-                heard_at = time.monotonic()
-                yield message
-                heard_at = time.monotonic()  # whoever reads may take its time
-                if message.offset() + 1 >= end:
-                    return
-            elif name in _ENDING or not (name in _PASSING or name.startswith("_")):
-                coverage.miss(place, f"Kafka did not give its records: {name}")
-                return
-        if time.monotonic() - heard_at > STALL_SECONDS:
+            heard_at = time.monotonic()
+        elif name in _ENDING or not (name in ("", *_PASSING) or name.startswith("_")):
+            coverage.miss(place, f"Kafka did not give its records: {name}")
+            return
+        elif time.monotonic() - heard_at > STALL_SECONDS:
             coverage.miss(place, f"Kafka gave nothing for {STALL_SECONDS:.0f} s; the rest was not read")
             return
 
