@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from vantage_secrets.audit.event import Action, AuditEvent, AuditSink, Outcome
 from vantage_secrets.audit.place import here
@@ -81,6 +81,20 @@ def _version_of(answer: object) -> str:
     return answer.id if isinstance(answer, SecretVersion) else ""
 
 
+class ValueMemory(Protocol):
+    """Keeps what will tell a value once it can no longer be read; neither verb raises."""
+
+    def remember(self, name: SecretName, version_id: str, value: SecretValue) -> None:
+        """Keep what tells this value; safe to repeat."""
+
+    def retire(self, name: SecretName, version_id: str) -> None:
+        """Keep that it can no longer be read; safe to repeat."""
+
+
+def _no_memory() -> ValueMemory | None:
+    return None
+
+
 class AuditedStore(Store):
     """The store inside, with an event for each read, write, promotion, retirement and denial.
 
@@ -89,14 +103,17 @@ class AuditedStore(Store):
     Args:
         store: The store to watch; it is closed with this one.
         recorder: Writes the events.
+        memory: Returns what is told each value that is written, or read by its version: those are about to go.
+            An application's reads, of the current value, are not told.
     """
 
     scheme = "audited"
 
-    def __init__(self, store: Store, recorder: Recorder) -> None:
+    def __init__(self, store: Store, recorder: Recorder, memory: Callable[[], ValueMemory | None] = _no_memory) -> None:
         """Stand in front of ``store``."""
         self._store = store
         self._recorder = recorder
+        self._memory = memory
         self.url = store.url
         self.capabilities = store.capabilities  # type: ignore[misc]  # those of the store inside, not of the class
 
@@ -107,9 +124,17 @@ class AuditedStore(Store):
 
     def read(self, name: SecretName, *, stage: Stage = Stage.CURRENT, version: str | None = None) -> SecretReading:
         """Read, on record."""
-        return self._recorder.during(
+        reading = self._recorder.during(
             Action.SECRET_READ, str(name), lambda: self._store.read(name, stage=stage, version=version)
         )
+        if version is not None:
+            self._remember(name, reading.version.id, reading.value)
+        return reading
+
+    def _remember(self, name: SecretName, version_id: str, value: SecretValue) -> None:
+        memory = self._memory()
+        if memory is not None:
+            memory.remember(name, version_id, value)
 
     def describe(self, name: SecretName) -> tuple[SecretVersion, ...]:
         """Describe; no value, no event."""
@@ -123,9 +148,11 @@ class AuditedStore(Store):
         self, name: SecretName, value: SecretValue, token: str, *, created_at: datetime | None = None
     ) -> SecretVersion:
         """Write a pending version, on record."""
-        return self._recorder.during(
+        staged = self._recorder.during(
             Action.VERSION_STAGE, str(name), lambda: self._store.stage(name, value, token, created_at=created_at)
         )
+        self._remember(name, staged.id, value)
+        return staged
 
     def promote(self, name: SecretName, version: str, *, expect_current: str | None) -> SecretVersion:
         """Promote, on record."""
@@ -138,9 +165,13 @@ class AuditedStore(Store):
 
     def retire(self, name: SecretName, version: str) -> SecretVersion:
         """Retire, on record."""
-        return self._recorder.during(
+        retired = self._recorder.during(
             Action.VERSION_RETIRE, str(name), lambda: self._store.retire(name, version), version_id=version
         )
+        memory = self._memory()
+        if memory is not None:
+            memory.retire(name, retired.id)
+        return retired
 
     def delete(self, name: SecretName) -> bool:
         """Delete, on record."""

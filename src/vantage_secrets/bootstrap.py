@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from vantage_secrets.client import SecretClient
     from vantage_secrets.credential import Credential
     from vantage_secrets.database import Database
+    from vantage_secrets.leaks.finding import Coverage
+    from vantage_secrets.leaks.fingerprint import FingerprintKey
+    from vantage_secrets.leaks.known import FingerprintBook, KnownValues, RotationMemory
     from vantage_secrets.receipts import ReceiptBook
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.rotation.sightings import Sightings
@@ -107,7 +110,37 @@ class Workspace:
         Raises:
             StoreError: It cannot be opened.
         """
-        return self.open_store(self.manifest.store.url)
+        return AuditedStore(self._open_bare(self.manifest.store.url), self.recorder, lambda: self._memory)
+
+    @cached_property
+    def _memory(self) -> RotationMemory:
+        """Keeps fingerprints of values that come and go in the manifest's store."""
+        from vantage_secrets.leaks.fingerprint import load_key
+        from vantage_secrets.leaks.known import RotationMemory
+
+        return RotationMemory(lambda: load_key(None, os.environ), self._fingerprints)
+
+    def _fingerprints(self, key: FingerprintKey) -> FingerprintBook:
+        from vantage_secrets.leaks.known import FingerprintBook
+
+        return FingerprintBook(self.database, key, clock=self.clock)
+
+    def known_values(self, coverage: Coverage, key: FingerprintKey) -> KnownValues:
+        """Return all that tells our own values where a scan finds them; each read of the store is on record.
+
+        What was read is remembered for the time when it cannot be read any more.
+
+        Args:
+            coverage: Told what was read and what could not be.
+            key: Under which key values are remembered.
+
+        Raises:
+            StoreError: The store cannot be opened.
+            MissingExtraError: ``hyperscan`` is not installed.
+        """
+        from vantage_secrets.leaks.known import collect
+
+        return collect(self.store, self._fingerprints, key=key, secrets=self.manifest.secrets, coverage=coverage)
 
     def open_store(self, url: str) -> Store:
         """Return any store, every access on record; for one that is not the manifest's own, its key comes by URL.
@@ -389,7 +422,8 @@ class Workspace:
         for part in ("database", "store", "audit"):  # the store first: its last access belongs on record
             if part in opened:
                 opened.pop(part).close()
-        opened.pop("recorder", None)
+        for part in ("recorder", "_memory"):
+            opened.pop(part, None)
 
 
 def _hint_without_target(spec: SecretSpec) -> str:

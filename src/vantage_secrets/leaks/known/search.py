@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from vantage_secrets.leaks.finding import KnownVersion
+from vantage_secrets.leaks.fingerprint import FingerprintKey
 from vantage_secrets.leaks.known.engine import WIDE_BEGIN_BYTES, WindowEngine
 from vantage_secrets.leaks.known.parts import parts_of
 from vantage_secrets.leaks.known.spelling import WINDOW_BYTES, pattern_of, spelling_of, windows_of
@@ -76,9 +78,12 @@ class KnownSearch:
 
     Args:
         values: What to search for. A value of named fields, or of a JSON object, is searched for by its fields too.
+        key: Makes the digest of them all.
 
     Attributes:
         values: The same.
+        digest: The same values have the same one under the same key; it tells nothing about them. Another one each
+            time where there is no key.
         skipped: Indices of values, or values with fields, of which something is too short to be searched for: less
             than eight bytes would be found everywhere.
 
@@ -86,7 +91,7 @@ class KnownSearch:
         MissingExtraError: ``hyperscan`` is not installed.
     """
 
-    def __init__(self, values: Sequence[KnownValue]) -> None:
+    def __init__(self, values: Sequence[KnownValue], key: FingerprintKey | None = None) -> None:
         """Compile the patterns: a second for 10,000 values, a few milliseconds for a hundred."""
         self.values = tuple(values)
         self.skipped: list[int] = []
@@ -95,6 +100,9 @@ class KnownSearch:
         self._patterns: dict[tuple[int, str], re.Pattern[bytes]] = {}
         self._collect()
         caseless = [text for text, clues in self._clues.items() if any(clue.family == "hex" for clue in clues)]
+        parts = sorted({part for _number, part in self._parts})
+        texts = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        self.digest = key.fingerprint(texts) if key else os.urandom(16).hex()
         self._engine = WindowEngine([*(self._clues.keys() - caseless)], caseless)
 
     def _collect(self) -> None:
