@@ -325,6 +325,17 @@ class _Repeated(io.RawIOBase):
         return data
 
 
+def test_a_zip_too_large_to_be_held_is_told_where_it_cannot_be_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vantage_secrets.leaks.sources.archives.HELD_BYTES_MAX", 20_000)
+    files = {"large.zip": make_zip({"a": os.urandom(30_000)}), "small.zip": make_zip({"b": b"x"})}
+    assert missed(make_tar(files)) == {}
+    coverage = Coverage()
+    assert inside(gzip.compress(make_tar(files)), coverage) == {"small.zip!b": b"x"}
+    assert {one.place.path: one.reason for one in coverage.unread} == {
+        "x!large.zip": "a zip of more than 19.5 kB inside a compressed file"
+    }
+
+
 def test_a_sparse_member_is_read_by_its_size(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.write(b"begin")

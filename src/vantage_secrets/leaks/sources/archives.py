@@ -28,6 +28,8 @@ HELD_BYTES_MAX = 67_108_864
 _RATIO_FROM_BYTES = 16_777_216
 """What expands to less than this is no bomb, whatever its ratio."""
 
+_CHUNK_BYTES = 1_048_576
+
 _ENTRY_BYTES_MAX = 512
 """What a member takes in a zip's directory: 46 bytes and its name; generous."""
 
@@ -279,11 +281,14 @@ def _zip_members(file: Any, inside: _Inside) -> Iterator[Document]:
     import zipfile
 
     if not _can_seek(file):
-        held = read_fully(file.read, HELD_BYTES_MAX + 1)
-        if len(held) > HELD_BYTES_MAX:
-            inside.coverage.miss(inside.place, f"a zip of more than {sized(HELD_BYTES_MAX)} inside a compressed file")
-            return
-        file = io.BytesIO(held)
+        held = io.BytesIO()
+        while data := file.read(_CHUNK_BYTES):
+            held.write(data)
+            if held.tell() > HELD_BYTES_MAX:
+                reason = f"a zip of more than {sized(HELD_BYTES_MAX)} inside a compressed file"
+                inside.coverage.miss(inside.place, reason)
+                return
+        file = held
     _require_readable_directory(file, inside.budget.limits.member_count)
     begins_with_member = file.read(4) == b"PK\x03\x04"
     file.seek(0)
