@@ -105,6 +105,12 @@ def test_the_same_value_elsewhere_is_linked() -> None:
     assert "the same value at a.env:1" in read.text
 
 
+def test_of_many_places_of_a_value_the_first_are_linked_and_the_rest_is_counted() -> None:
+    read = page(report(*(finding(f"f{number}.env", fingerprint=digest("x")) for number in range(9))))
+    assert "the same value at f1.env:3, f2.env:3, f3.env:3, f4.env:3, f5.env:3 and 3 more" in read.text
+    assert "the same value at f0.env:3, f1.env:3, f2.env:3, f3.env:3, f4.env:3 and 3 more" in read.text
+
+
 def test_clean_is_said_when_all_was_read_and_never_otherwise() -> None:
     assert "Clean: nothing was found." in page(report()).text
     covered = coverage()

@@ -104,14 +104,14 @@ def _alarm(report: Report) -> str:
         return ""
     entries = "".join(
         f'<li><strong>{_text(sentence)}</strong> <code class="run">{_text(commands[sentence])}</code>'
-        f"<br>At {_listed(links)}.</li>"
+        f"<br>At {_listed(links, len(links))}.</li>"
         for sentence, links in places.items()
     )
     return f'<section class="card alarm"><h2 class="red">Open doors</h2><ul>{entries}</ul></section>\n'
 
 
-def _listed(links: Sequence[str]) -> str:
-    more = f" and {len(links) - _SAME:,} more" if len(links) > _SAME else ""
+def _listed(links: Sequence[str], number: int) -> str:
+    more = f" and {number - _SAME:,} more" if number > _SAME else ""
     return ", ".join(links[:_SAME]) + more
 
 
@@ -201,8 +201,7 @@ def _finding(
     fingerprint = (
         f'<code class="soft">{_text(wording.short(finding.fingerprint))}</code>' if finding.fingerprint else ""
     )
-    others = [_link(other, found) for other, found in same.get(finding.fingerprint, ()) if other != number]
-    twins = f'<p class="soft">the same value at {_listed(others)}</p>' if others else ""
+    twins = _twins(number, same.get(finding.fingerprint, ()))
     details = "".join(f'<p class="soft">{_text(line)}</p>' for line in _details(finding))
     return (
         f'<div class="finding {confidence} {status} {classes[finding.rule]}" id="f{number}">'
@@ -211,6 +210,14 @@ def _finding(
         f'<span class="chip {confidence}">{confidence}</span>{settled} {fingerprint}</p>'
         f"{_verdict(finding)}{details}{twins}</div></div>"
     )
+
+
+def _twins(number: int, same: Sequence[tuple[int, Finding]]) -> str:
+    """Return links to the first other places of the value; there may be thousands, and as many findings ask."""
+    if len(same) < 2:
+        return ""
+    links = [_link(other, finding) for other, finding in same[: _SAME + 1] if other != number][:_SAME]
+    return f'<p class="soft">the same value at {_listed(links, len(same) - 1)}</p>'
 
 
 def _verdict(finding: Finding) -> str:
