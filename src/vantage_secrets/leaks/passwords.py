@@ -27,7 +27,7 @@ _INSTEAD = re.compile(
         ssha|crypt)[:\[({$/=].
     | \w+:// | [$](?:2[abxy]|5|6|1|y|7|apr1|argon2\w*|scrypt|pbkdf2[\w-]*|p|s)[$] | \{(?:s?sha\d*|s?md5|crypt|pbkdf2|argon2|bcrypt|scrypt|noop|pkcs5s2)[\w-]*\}
     | md5[0-9a-f]{32}$ | scram-sha- | \*[0-9a-f]{40}$ | (?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2|pk_(?:live|test)_|-----)
-    | [a-z_][\w.]*\( | [a-z_][\w.]*\[["'\w]*\]?$ | (?:new|await|return|lambda|function|typeof|not|await|async|yield)\s | [a-z_]\w*(?:->|::|\?\.|\|\|)\w
+    | [a-z_][\w.]+\((?:.*\))?;?$ | [a-z_][\w.]*\[["'\w]*\]?$ | (?:new|await|return|lambda|function|typeof|not|await|async|yield)\s | [a-z_]\w*(?:->|::|\?\.|\|\|)\w
     | [a-z_]\w*=["'\w]*[>)]? $ (?<=[>)])
     | (?:[.~]{1,2}|[a-z]:)?[/\\](?:[\w .@+~-]+[/\\])*[\w .@+~*-]*$ (?<![A-Za-z0-9+/]{20})
     | \d{4}-\d\d-\d\d | v?\d+(?:\.\d+)+(?:[-+][\w.]+)?$ | \d+(?:ms|[smhdw]|[kmg]i?b?|px|r?em|pt|%|deg)?$ | 0x[0-9a-f]{1,8}$
@@ -41,7 +41,7 @@ _INSTEAD = re.compile(
 _ANYWHERE = re.compile(
     rb"""(?xi)
     placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
-    | (?<![a-z])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z])
+    | (?<![a-z0-9])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z0-9])
     | \$\{ | \{\{ | \}\} | %\(\w+\)s | \(\? | \.[*+](?:$|\?|\)|\\) | \\[dwsbDWSB](?:[+*{\])]|$) | \[\^?[a-zA-Z0-9]-[a-zA-Z0-9] | </ | <br | /> | &(?:nbsp|lt|gt|amp|quot|hellip);
     | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?<![A-Za-z0-9])(?-i:%[sdv])(?![A-Za-z0-9*$]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
     """
@@ -94,7 +94,7 @@ _HEX = re.compile(rb"[0-9a-f]{16,}$|[0-9A-F]{16,}$")
 _MARKS = re.compile(rb"[^A-Za-z0-9]")
 _DIGITS = re.compile(rb"\d")
 _SWITCHES = re.compile(rb"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]")
-_NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.\-]{0,60}$")
+_NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.\-]{0,60}\Z")
 _CLOSERS = (b",", b";", b")", b"}", b"]", b"(", b"[")
 _QUOTES = b"\"'`>["
 
@@ -144,6 +144,8 @@ def _named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
     between = match.string[end : match.start("secret")]
     if before_name.endswith(b"::") or (before_name[-1:] in (b"?", b"&") and "unquoted" in match.re.groupindex):
         return False
+    if "spaced" in match.re.groupindex and match["spaced"] and not _stands_alone(match, max(end - len(name), 0)):
+        return False
     if name == b"PASS" and b":" in between:
         return False
     if (b"(" in between or b"," in between) and not _like_an_argument(
@@ -173,6 +175,13 @@ def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
         or (share > 0.4 and is_inside)
        
     )
+
+
+def _stands_alone(match: re.Match[bytes], name_begin: int) -> bool:
+    """Whether a line has nothing but a name and a quoted value, as in Gradle, or is a ``#define``."""
+    line_begin = match.string.rfind(b"\n", 0, name_begin) + 1
+    after = match.string[match.end("secret") + 1 : match.end("secret") + 3]
+    return match.string[line_begin:name_begin].split()[:1] in ([], [b"#define"]) and after[:1] in (b"", b"\r", b"\n")
 
 
 def _like_an_argument(name: bytes, between: bytes, value: bytes, closed: bytes) -> bool:

@@ -205,6 +205,100 @@ _TABLE = {
         snake s  calm  10.0.0.7 - - "GET /v1/items?api_key=@V&page=2 HTTP/1.1" 200 512
         snake p  calm  10.0.0.7 - - "GET /login?user=@U&password=@V HTTP/1.1" 302 0
     """,
+    "kt": """
+        camel ps quote     val @N = "@V"
+        camel ps quote     private const val @N: String = "@V"
+        camel ps quote     @N = "@V",
+        camel p  quote     DriverManager.getConnection(url, "@U", "@V")
+    """,
+    "swift": """
+        camel ps quote     let @N = "@V"
+        camel ps quote     static let @N: String = "@V"
+        camel p  quote     keychain.set("@V", forKey: "@N")
+    """,
+    "rs": """
+        upper ps quote const @N: &str = "@V";
+        snake ps quote     let @N = "@V".to_string();
+        snake ps quote     @N: "@V".into(),
+        upper ps quote     env::set_var("@N", "@V");
+    """,
+    "scala": """
+        camel ps quote   val @N: String = "@V"
+        camel ps quote   .option("@N", "@V")
+        dotted ps quote spark.conf.set("@N", "@V")
+    """,
+    "pl": """
+        snake ps quote my $@N = '@V';
+        snake p  quote my $dbh = DBI->connect("DBI:mysql:shop;host=@H", "@U", "@V");
+        snake ps quote     @N => '@V',
+    """,
+    "lua": """
+        snake ps quote local @N = "@V"
+        snake ps quote   @N = "@V",
+    """,
+    "exs": """
+        snake ps quote   @N: "@V",
+        snake ps quote config :shop, @N: "@V"
+        upper ps quote   @N = System.get_env("@N") || "@V"
+    """,
+    "groovy": """
+        camel ps quote def @N = '@V'
+        camel ps quote     @N "@V"
+        upper ps quote     environment { @N = '@V' }
+        upper ps quote withEnv(["@N=@V"]) {
+    """,
+    "service": """
+        upper ps calm  Environment=@N=@V
+        upper ps quote Environment="@N=@V"
+        kebab ps calm  ExecStart=/usr/bin/agent --@N=@V --listen :9000
+    """,
+    "cron": """
+        snake p  calm  0 3 * * * mysqldump -u @U -p@V shop | gzip > /backup/shop.sql.gz
+        snake p  calm  */5 * * * * curl -su @U:@V https://@H/ping
+        upper ps calm  0 4 * * * @N=@V /opt/sync.sh
+    """,
+    "bat": """
+        upper ps calm  set @N=@V
+        upper ps quote set "@N=@V"
+        upper ps calm  setx @N @V
+        snake p  calm  net use Z: \\\\@H\\share /user:@U @V
+    """,
+    "cpp": """
+        upper ps quote #define @N "@V"
+        snake ps quote static const char *@N = "@V";
+        snake ps quote std::string @N = "@V";
+        snake ps quote     std::string @N{"@V"};
+    """,
+    "diff": """
+        snake ps calm  -@N: @V
+        upper ps calm  +@N=@V
+        snake ps quote -    @N = "@V"
+        camel ps quote +  "@N": "@V",
+    """,
+    "ansible": """
+        snake ps calm        @N: @V
+        snake p  calm      mysql_user: name=@U password=@V priv=*.*:ALL
+        snake ps calm  db1 ansible_host=@H ansible_user=@U ansible_@N=@V
+        snake p  calm    command: psql "postgresql://@U:@V@@H/shop"
+    """,
+    "values": """
+        snake ps calm  auth:\\n  username: @U\\n  @N: @V
+        camel ps quote auth:\\n  @N: "@V"
+        camel ps quote helm upgrade shop ./chart --set db.@N="@V"
+        camel ps calm  helm upgrade shop ./chart --set auth.@N=@V
+        upper ps quote   env: { @N: "@V" }
+        upper ps calm        @N: @V
+    """,
+    "html": """
+        camel ps quote <script>window.@N = "@V";</script>
+        camel ps quote <script>var cfg = {@N:"@V",debug:false};</script>
+        snake ps quote   <input type="hidden" name="@N" value="@V">
+    """,
+    "notebook": """
+        snake ps quote     "@N = '@V'\\\\n",
+        upper ps quote     "os.environ['@N'] = '@V'\\\\n",
+        snake ps quote     "client = Client(@N=\\\\"@V\\\\")\\\\n",
+    """,
     "url": """
         snake p  calm  DATABASE_URL=postgres://@U:@V@@H:5432/shop
         snake p  calm  broker: amqp://@U:@V@@H:5672/%2f
@@ -232,7 +326,7 @@ _TABLE = {
     """,
 }
 _ROW = re.compile(r"(?m)^ {8}(\w+) (ps|p |s ) (calm |quote) (.*)$")
-_SUFFIXES = {"url": "txt", "kafka": "properties", "clickhouse": "txt", "dockerfile": "Dockerfile"}
+_SUFFIXES = {"url": "txt", "kafka": "properties", "clickhouse": "txt", "dockerfile": "Dockerfile", "ansible": "yml", "values": "yaml", "notebook": "ipynb", "cron": "txt"}
 
 
 def contexts() -> dict[str, tuple[Context, ...]]:
@@ -243,6 +337,6 @@ def contexts() -> dict[str, tuple[Context, ...]]:
 def _contexts_of(kind: str, table: str) -> list[Context]:
     found = []
     for style, kinds, quoting, template in _ROW.findall(table):
-        text = template.replace("\\n", "\n").replace("\\\\", "\\")
+        text = template.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
         found.append(Context(text, style, kinds.strip(), quoting.strip() == "calm", _SUFFIXES.get(kind, kind)))
     return found

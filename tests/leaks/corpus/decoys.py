@@ -468,7 +468,7 @@ def decoys() -> dict[str, tuple[str, ...]]:
     """Return the decoys by kind of file."""
     return {
         kind: tuple(
-            line[8:].replace("\\n", "\n").replace("\\\\", "\\") for line in table.splitlines() if line.strip()
+            line[8:].replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\") for line in table.splitlines() if line.strip()
         )
         for kind, table in _TABLE.items()
     }

@@ -22,7 +22,15 @@ _ALPHABETS = (
 _USERS = "app worker reader svc-shop admin2 jdoe deploy backup reporting analytics".split()
 _HOSTS = "db.corp.net mq1.corp.net 10.4.0.17 cache-0 pg-main.internal ch3.corp.net".split()
 _TOKEN = re.compile(r"(?<![^\s\"'=:/])([A-Za-z][A-Za-z0-9]{1,12}[_\-.][A-Za-z0-9_.\-]*\{[A-Za-z0-9_.\-{}:]+\})(?=[\s\"',;@]|$)")
+_MARKED_UP = ("xml", "html", "sh", "php", "ps1", "properties", "bat", "service", "pl", "groovy", "kt", "exs")
+"""Where some marks mean something even in quotes, so that people choose a value without them."""
 _VALUE = re.compile(r"@V(?![a-z])")
+_LIKE = {
+    "kt": "java", "scala": "java", "groovy": "java", "swift": "ts", "rs": "go", "cpp": "go", "pl": "php", "lua": "py", "exs": "rb",
+    "service": "env", "bat": "env", "url": "env", "cron": "sh", "diff": "yaml", "ansible": "yaml", "values": "yaml", "html": "xml",
+    "clickhouse": "xml", "notebook": "ipynb", "kafka": "properties",
+}  # fmt: skip
+"""Kinds of files that have the decoys of another."""
 _FOLDERS = ("src", "config", "deploy", "scripts", "docs", "services/orders", "services/users", "infra", "lib", "tools")
 _CONTEXT_CATEGORIES = ("databases", "generic", "headers", "urls")
 
@@ -60,7 +68,7 @@ def corpus(rules: Sequence[Rule], seed: int, file_count: int) -> Iterator[File]:
     for index in range(file_count):
         generator = random.Random(f"{seed}/{index}")
         kind = kinds[index % len(kinds)]
-        pieces = [Snippet(_filled(lure, generator)) for lure in _some(generator, lures.get(kind, lures["md"]), 6, 14)]
+        pieces = [Snippet(_filled(lure, generator)) for lure in _some(generator, lures[_LIKE.get(kind, kind)], 6, 14)]
         pieces += [_secret_in(way, generator, tokens) for way in _some(generator, ways.get(kind, ()), 1, 5)]
         if kind in ("md", "log", "env", "sh", "yaml"):
             pieces += [_sample(*samples[(seed + index * 3 + turn) % len(samples)], generator) for turn in range(4)]
@@ -95,7 +103,7 @@ def _tokens_of(rules: Sequence[Rule]) -> list[tuple[str, str]]:
 
 def _secret_in(way: Context, generator: random.Random, tokens: list[tuple[str, str]]) -> Snippet:
     kind = generator.choice(way.kinds)
-    is_quoted = not way.is_calm and way.suffix not in ("xml", "sh", "php", "ps1", "properties")
+    is_quoted = not way.is_calm and way.suffix not in _MARKED_UP
     if kind == "p":
         names, label = PASSWORD_NAMES, "password"
         value = password(generator, calm=not is_quoted)
