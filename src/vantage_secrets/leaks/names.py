@@ -46,7 +46,7 @@ _NO_SECRET = frozenset(
     b" plugin driver engine backend protocol protected visible visibility autocomplete mask masked char chars"
     b" character characters show hide toggle dialog modal screen component element node expression ast operator"
     b" literal identifier bits certificate cert digits fingerprint thumbprint checksum sha md5 tag annotation"
-    b" separator delimiter through thru expected actual wanted".split()
+    b" mgr challenge context arg args separator delimiter through thru expected actual wanted".split()
 )
 """Words after the keyword, or ending the name, that make it tell of a secret rather than hold one."""
 
@@ -56,7 +56,7 @@ _NO_SECRET_BEFORE = frozenset(
     b" checks get gets fetch find lookup read parse load list delete remove clear revoke ask prompt show hide toggle"
     b" hash hashed encrypt decrypt encode decode make can should must csrf xsrf next page pagination continuation"
     b" continue cancel cancellation sort primary foreign public partition cache eos bos pad unk sep mask cls start end"
-    b" begin first last previous prev peek current-line string word keyword lex lexer syntax design punctuation"
+    b" begin generate first last previous prev peek current-line string word keyword lex lexer syntax design punctuation"
     b" operator comment text close open left right skip expect match input-line special label test-id sync resume"
     b" cursor delta watch change-log etag dedup idempotency stop paren brace bracket comma colon semicolon".split()
 )
@@ -82,6 +82,9 @@ def kind_of(name: bytes) -> str:
 
 def _kind_at(words: list[bytes], position: int) -> str:
     word = words[position]
+    if word == b"pass":
+        # In code it is a verb and a stage far more often, so it must end the name.
+        return "password" if position == len(words) - 1 or words[position + 1] in (b"word", b"phrase", b"code") else ""
     if word in _PASSWORD or (word.endswith(_PASSWORD_ENDINGS) and word not in _NO_PASSWORD):
         return "password"
     if word in _SECRET or word.endswith(_SECRET_ENDINGS):
@@ -91,6 +94,4 @@ def _kind_at(words: list[bytes], position: int) -> str:
         return "secret"
     if word == b"salt" and before in _SALT_OWNERS:
         return "secret"
-    if word in (b"word", b"phrase", b"code") and before == b"pass":
-        return "password"
     return ""

@@ -30,7 +30,7 @@ _INSTEAD = re.compile(
     | [a-z_][\w.]+\((?:.*\))?;?$ | [a-z_][\w.]*\[["'\w]*\]?$ | (?:new|await|return|lambda|function|typeof|not|await|async|yield)\s | [a-z_]\w*(?:->|::|\?\.|\|\|)\w
     | [a-z_]\w*=["'\w]*[>)]? $ (?<=[>)])
     | (?:[.~]{1,2}|[a-z]:)?[/\\](?:[\w .@+~-]+[/\\])*[\w .@+~*-]*$ (?<![A-Za-z0-9+/]{20})
-    | \d{4}-\d\d-\d\d | v?\d+(?:\.\d+)+(?:[-+][\w.]+)?$ | \d+(?:ms|[smhdw]|[kmg]i?b?|px|r?em|pt|%|deg)?$ | 0x[0-9a-f]{1,8}$
+    | \d{4}-\d\d-\d\d | v?\d+(?:\.\d+)+(?:[-+][\w.]+)?$ | \d+(?:ms|[smhdw]|[kmg]i?b?|px|r?em|pt|%|deg)?$ | [-+]?0x[0-9a-f]{1,16}$
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|local|test|invalid|dev)$ | [#.]?[a-z][a-z-]*\[ | \# \w* $
     | [\w./-]+\.(?:py|go|js|ts|json|ya?ml|txt|pem|key|crt|cer|p12|pfx|jks|conf|cfg|ini|env|html?|php|java|md|xml|toml|sh|sock|db|log|csv|age|pub|asc|gpg|
         properties|svg|png|com|net|org|local|svc|internal|password|token|secret|value|data|text|key)$
@@ -40,7 +40,7 @@ _INSTEAD = re.compile(
 
 _ANYWHERE = re.compile(
     rb"""(?xi)
-    placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
+    placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | (?-i:your[A-Z]) | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
     | (?<![a-z0-9])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z0-9])
     | \$\{ | \{\{ | \}\} | %\(\w+\)s | \(\? | \.[*+](?:$|\?|\)|\\) | \\[dwsbDWSB](?:[+*{\])]|$) | \[\^?[a-zA-Z0-9]-[a-zA-Z0-9] | </ | <br | /> | &(?:nbsp|lt|gt|amp|quot|hellip);
     | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?<![A-Za-z0-9])(?-i:%[sdv])(?![A-Za-z0-9*$]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
@@ -82,7 +82,7 @@ _KEYWORD = re.compile(
     rb"|(?P<short>pass(?:[^a-z]|$)|pswd|pwd|[a-z][_-]key\b)"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z_@][\w.\-/:]*$")
-_EXPRESSION = re.compile(rb"[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
+_EXPRESSION = re.compile(rb"^[A-Za-z_][\w.]*[(\[]|[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
 _PASSPHRASE = re.compile(rb"[a-z0-9]{2,12}([ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
 _SENTENCE = re.compile(
@@ -119,7 +119,7 @@ def is_password(match: re.Match[bytes], value: bytes) -> bool:
         if _is_code(match, value, "user" in groups or "exact" in groups):
             return False
         core = value.rstrip(b",;)")
-    if len(core) < 4 or _INSTEAD.match(core) or _ANYWHERE.search(value):
+    if len(core) < 4 or _INSTEAD.match(core) or _INSTEAD.match(value) or _ANYWHERE.search(value):
         return False
     lowered = value.lower()
     if lowered.strip(b"[](){}<>,;") in _WORDS or _TAIL.sub(b"", lowered) in _STEMS or len(set(lowered)) < 4:
@@ -159,15 +159,18 @@ def _named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
 def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
     """Whether an unquoted value is a name, or part of an expression."""
     core = value.rstrip(b",;:)]}(")
-    if not core or _EXPRESSION.search(value):
+    if is_address:
+        return False
+    if not core or _EXPRESSION.search(value) or core.lower() in _WORDS:
         return True
-    if is_address or not _IDENTIFIER.match(core):
+    if not _IDENTIFIER.match(core):
         return False
     group = "secret" if "secret" in match.re.groupindex else 1
     before = match.string[match.start(group) - 1 : match.start(group)]
     if core.isalpha() and word_share(core) > 0.7 and not (core.islower() and len(core) > 7 and before in (b"=", b"p")):
         return True
-    is_inside = len(core) < len(value) or match.string[match.end(group) : match.end(group) + 1] in _CLOSERS
+    after = match.string[match.end(group) : match.end(group) + 16]
+    is_inside = len(core) < len(value) or after.startswith(_CLOSERS) or after.lstrip(b" \t").startswith(b"(")
     share = word_share(core)
     return (
         _names_one(core)
