@@ -85,20 +85,32 @@ def _length(span: tuple[int, int]) -> int:
 
 def _forms(value: bytes) -> Iterator[bytes]:
     """Yield how usual encoders write ``value``; only asked for where no window is the same in all of them."""
-    yield value
+    for table in _tables():
+        yield b"".join([table.get(byte) or bytes((byte,)) for byte in value])
+    for pattern in (b"\\u%04x", b"\\u%04X"):
+        yield b"".join([_JSON.get(unit) or _printable(unit, pattern) for unit in _units(value)])
+
+
+@cache
+def _tables() -> tuple[dict[int, bytes], ...]:
+    """Return, for each usual way to escape, what becomes of the bytes that it does not leave as they are."""
+    tables: list[dict[int, bytes]] = [{}, _JSON]
     for safe in _LEFT_ALONE:
         for pattern in (b"%%%02X", b"%%%02x"):
-            form = b"".join(bytes((byte,)) if byte in safe else pattern % byte for byte in value)
-            yield form
-            yield form.replace(b"%20", b"+")
-    yield b"".join(_JSON.get(byte, bytes((byte,))) for byte in value)
-    yield b"".join(bytes((byte,)) if byte in _UNRESERVED or byte > 126 else b"\\%c" % byte for byte in value)
-    yield b"".join(_XML[byte][0] if byte in _XML else bytes((byte,)) for byte in value)
-    yield b"".join(bytes((byte,)) if 32 <= byte < 127 else b"\\x%02x" % byte for byte in value)
-    for character_form in (b"\\u%04x", b"\\u%04X"):
-        yield b"".join(
-            _JSON.get(unit, bytes((unit,)) if 32 <= unit < 127 else character_form % unit) for unit in _units(value)
-        )
+            escaped = {byte: pattern % byte for byte in range(256) if byte not in safe}
+            tables += [escaped, escaped | {32: b"+"}]
+    controls = {byte: _printable(byte, b"\\x%02x") for byte in range(256) if not 32 <= byte < 127} | _JSON
+    for quotes in (b"\\'", b'\\"', b"\\'\"", b'\\"$`', b"\\"):
+        marks = {byte: b"\\%c" % byte for byte in quotes}
+        tables += [marks, {byte: text for byte, text in controls.items() if byte not in b"'\""} | marks]
+    tables.append({byte: b"\\%c" % byte for byte in range(32, 127) if byte not in _UNRESERVED})
+    for kept in (b"", b"'", b"'\""):
+        tables.append({byte: entities[0] for byte, entities in _XML.items() if byte not in kept})
+    return tuple(tables)
+
+
+def _printable(unit: int, pattern: bytes) -> bytes:
+    return bytes((unit,)) if 32 <= unit < 127 else pattern % unit
 
 
 def _units(value: bytes) -> Iterator[int]:
@@ -206,20 +218,24 @@ def _any_spelling(character: bytes) -> bytes:
         escaped += [re.escape(_JSON[character[0]])] if character[0] in _JSON else []
         escaped += [rb"\\" + re.escape(character)] if not character.isalnum() and character.isascii() else []
     exact = {b" ": [rb"\+"], b"\n": [_LINE_END], b"'": [rb"'\\''", rb"'\"'\"'", b"''"]}.get(character, [])
-    return b"(?:" + b"|".join([*exact, re.escape(character), b"(?i:" + b"|".join(escaped) + b")"]) + b")"
+    return b"(?:" + b"|".join([re.escape(character), *exact, b"(?i:" + b"|".join(escaped) + b")"]) + b")"
 
 
 _LINE_END = rb"\r?\n[ \t]{1,40}|\r\n|\\n\\?\n?[ \t]{0,40}"
 """The end of a line inside of a value, with the indentation that YAML gives the next one."""
 
 
+_ESCAPES: Final = tuple(
+    (re.compile(mark, re.DOTALL), word)
+    for mark, word in ((rb"\\.", "json"), (rb"&#?\w+;", "xml"), (rb"%[0-9A-Fa-f]{2}", "url"), (rb"\+", "url"))
+)
+
+
 def spelling_of(found: bytes, value: bytes, family: str) -> str:
     """Return the word for how ``value`` stands in ``found``, which its pattern of ``family`` matched."""
     if family != "escaped":
-        return family.rpartition("-")[0] or family if family.startswith("base64") else family[:6].rstrip("-")
-    if found == value:
+        return "utf-16" if family.startswith("utf-16") else family.partition("-")[0]
+    if found.split() == value.split():  # line ends may differ
         return "raw"
-    for mark, word in ((b"\\", "json"), (b"&", "xml"), (b"%", "url"), (b"+", "url")):
-        if found.count(mark) > value.count(mark):
-            return word
-    return "raw"  # only its line ends differ
+    escapes = ((mark, word) for mark, word in _ESCAPES if len(mark.findall(found)) > len(mark.findall(value)))
+    return next((word for _mark, word in escapes), "json")
