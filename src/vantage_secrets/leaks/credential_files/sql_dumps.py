@@ -13,10 +13,13 @@ from vantage_secrets.leaks.credential_files.shapes.spans import Span, lines
 _BLANK = rb"(?:\s|\\040)"
 _LITERAL = rb"(?:N|E|0x)?'((?:[^'\\\r\n]++|\\[^\r\n]|'')*+)'"
 _STATEMENT = re.compile(
-    rb"(?i)(?:\b|(?<=\\040))(?:IDENTIFIED" + _BLANK + rb"++(?:WITH" + _BLANK + rb"++[\w'\"`]{1,64}" + _BLANK + rb"++)?(?:BY|AS|USING)"
-    rb"(?:" + _BLANK + rb"++PASSWORD)?|PASSWORD(?:" + _BLANK + rb"*+=" + _BLANK + rb"*+(?:PASSWORD\()?|\()?"
+    rb"(?i)(?:\b|(?<=\\040))(?:"
+    rb"IDENTIFIED" + _BLANK + rb"++(?:WITH" + _BLANK + rb"++[\w'\"`]{1,64}" + _BLANK + rb"++)?"
+    rb"(?:BY|AS|USING)(?:" + _BLANK + rb"++PASSWORD)?"
+    rb"|PASSWORD(?:" + _BLANK + rb"*+=" + _BLANK + rb"*+(?:PASSWORD\()?|\()?"
     rb"|SET" + _BLANK + rb"++PASSWORD" + _BLANK + rb"++FOR" + _BLANK + rb"++[^\s=]{1,256}" + _BLANK + rb"*+="
-    rb"(?:" + _BLANK + rb"*+PASSWORD\()?)" + _BLANK + rb"*+" + _LITERAL
+    rb"(?:" + _BLANK + rb"*+PASSWORD\()?"
+    rb")" + _BLANK + rb"*+" + _LITERAL
 )
 """``CREATE``, ``ALTER`` and ``SET`` of logins in MySQL, MariaDB, PostgreSQL, SQL Server, Oracle, ClickHouse."""
 

@@ -10,6 +10,7 @@ from vantage_secrets.leaks.credential_files.shapes.spans import lines, trimmed, 
 
 _KEY = re.compile(rb"""(?:"([^"]*+)"|'([^']*+)'|([^\s"'#{\[&*!|>%@`-][^:]*+(?::[^\s:][^:]*+)*+))\s*+:(?=\s|\Z)""")
 _BLOCK = re.compile(rb"(?:![\w!-]*+\s++)?[|>][0-9+-]{0,2}\s*+(?:#.*)?\Z")
+_BLANKS = re.compile(rb"[ \t]*+")
 _PROPERTY = re.compile(rb"(?:[&!][^\s]*+\s++)++")
 
 
@@ -72,7 +73,9 @@ class _Reader:
     def _content(self, line: int, first: int, last: int) -> Iterator[Entry]:
         while self.data.startswith(b"-", first) and self.data[first + 1 : first + 2] in b" \t\r\n":
             self._item(first - line)
-            first, last = trimmed(self.data, first + 1, last)
+            # Looked for in place: a copy of the rest for each dash of a line of dashes would take quadratic time.
+            blanks = _BLANKS.match(self.data, first + 1, last)
+            first = blanks.end() if blanks else last
         if first == last:
             return
         match = _KEY.match(self.data, first, last)
