@@ -54,7 +54,7 @@ _NO_SECRET_BEFORE = frozenset(
     b"has is was have no non without with-no forgot forgotten reset change invalid wrong missing require requires"
     b" required requiring enable disable min max minimum maximum confirm-your validate validates verify verifies check"
     b" checks get gets fetch find lookup read parse load list delete remove clear revoke ask prompt show hide toggle"
-    b" hash hashed encrypt decrypt encode decode make can should must csrf xsrf next page pagination continuation"
+    b" hash hashed encrypt decrypt encode decode make can should must csrf xsrf authenticity forgery antiforgery verification next page pagination continuation"
     b" continue cancel cancellation sort primary foreign public partition cache eos bos pad unk sep mask cls start end"
     b" begin generate first last previous prev peek current-line string word keyword lex lexer syntax design punctuation"
     b" operator comment text close open left right skip expect match input-line special label test-id sync resume"

@@ -30,7 +30,7 @@ _INSTEAD = re.compile(
     | [a-z_][\w.]+\((?:.*\))?;?$ | [a-z_][\w.]*\[["'\w]*\]?$ | (?:new|await|return|lambda|function|typeof|not|await|async|yield)\s | [a-z_]\w*(?:->|::|\?\.|\|\|)\w
     | [a-z_]\w*=["'\w]*[>)]? $ (?<=[>)])
     | (?:[.~]{1,2}|[a-z]:)?[/\\](?:[\w .@+~-]+[/\\])*[\w .@+~*-]*$ (?<![A-Za-z0-9+/]{20})
-    | \d{4}-\d\d-\d\d | v?\d+(?:\.\d+)+(?:[-+][\w.]+)?$ | \d+(?:ms|[smhdw]|[kmg]i?b?|px|r?em|pt|%|deg)?$ | [-+]?0x[0-9a-f]{1,16}$
+    | /[^/]*[\[({\\^$][^/]*/$ | \d{4}-\d\d-\d\d | v?\d+(?:\.\d+)+(?:[-+][\w.]+)?$ | \d+(?:ms|[smhdw]|[kmg]i?b?|px|r?em|pt|%|deg)?$ | [-+]?0x[0-9a-f]{1,16}$
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|local|test|invalid|dev)$ | [#.]?[a-z][a-z-]*\[ | \# \w* $
     | [\w./-]+\.(?:py|go|js|ts|json|ya?ml|txt|pem|key|crt|cer|p12|pfx|jks|conf|cfg|ini|env|html?|php|java|md|xml|toml|sh|sock|db|log|csv|age|pub|asc|gpg|
         properties|svg|png|com|net|org|local|svc|internal|password|token|secret|value|data|text|key)$
@@ -40,7 +40,7 @@ _INSTEAD = re.compile(
 
 _ANYWHERE = re.compile(
     rb"""(?xi)
-    placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | (?-i:your[A-Z]) | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
+    placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | (?-i:[Yy]our[A-Z]) | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
     | (?<![a-z0-9])(?:fake|mock|sample|insert|replace|todo|fixme|enter|some|any|undefined|lorem|foobar|not[_-]?set|unset|unused|goes|here|here\b|none|null|nil|true|false|xxx)(?![a-z0-9])
     | \$\{ | \{\{ | \}\} | %\(\w+\)s | \(\? | \.[*+](?:$|\?|\)|\\) | \\[dwsbDWSB](?:[+*{\])]|$) | \[\^?[a-zA-Z0-9]-[a-zA-Z0-9] | </ | <br | /> | &(?:nbsp|lt|gt|amp|quot|hellip);
     | \w\(\) | ["']\s?\+\s | \+\s?["'] | \#\{ | \{\d\} | (?<![A-Za-z0-9])(?-i:%[sdv])(?![A-Za-z0-9*$]) | (.)\1{7} | 12345678 | abcdefgh | 01234567 | 0{6} | =\{ | (?:\\x[0-9a-f]{2}.{0,3}){2}
@@ -64,7 +64,7 @@ _WORDS = frozenset(
     b" super-secret super_secret verysecret topsecret top-secret s3cr3t s3cret secr3t p4ssw0rd passw0rd pa55word p@ssw0rd pa$$word"
     b" p@ssword pass@word password! abc abc123 abcd qwerty abcdef asdf asdfasdf foopass barpass testpass testpassword testuser"
     b" testtoken testsecret testkey userpass rootpass adminpass dbpass sekrit sekret hunter wrong invalid bad incorrect"
-    b" correct valid good old new other another first second third alice bob x y z hush shared foobared tiger rosebud swordfish symbol"
+    b" correct valid good old new other another first second third alice bob x y z hush shared foobared tiger rosebud swordfish please symbol"
     b" identifier literal keyword operator punctuation eof newline whitespace number float".split()
 )
 """Words that stand for a password, that describe one, or that a product publishes as its default."""
@@ -81,7 +81,7 @@ _KEYWORD = re.compile(
     rb"(?i)passw|secret|token|creden|api[_-]?key|private_?key|public_?key|passphrase|username"
     rb"|(?P<short>pass(?:[^a-z]|$)|pswd|pwd|[a-z][_-]key\b)"
 )
-_IDENTIFIER = re.compile(rb"[A-Za-z_@][\w.\-/:]*$")
+_IDENTIFIER = re.compile(rb"[.]?[A-Za-z_@][\w.\-/:]*$")
 _EXPRESSION = re.compile(rb"^[A-Za-z_][\w.]*[(\[]|[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
 _PASSPHRASE = re.compile(rb"[a-z0-9]{2,12}([ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
@@ -146,6 +146,8 @@ def _named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
         return False
     if "spaced" in match.re.groupindex and match["spaced"] and not _stands_alone(match, max(end - len(name), 0)):
         return False
+    if b"|" in between and not _is_row(match.string, end):
+        return False
     if name == b"PASS" and b":" in between:
         return False
     if (b"(" in between or b"," in between) and not _like_an_argument(
@@ -161,7 +163,8 @@ def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
     core = value.rstrip(b",;:)]}(")
     if is_address:
         return False
-    if not core or _EXPRESSION.search(value) or core.lower() in _WORDS:
+    line = match.string[max(match.string.rfind(b"\n", 0, match.start()), match.start() - 200) : match.start()]
+    if not core or line.rfind(b"{{") > line.rfind(b"}}") or _EXPRESSION.search(value) or core.lower() in _WORDS:
         return True
     if not _IDENTIFIER.match(core):
         return False
@@ -178,6 +181,11 @@ def _is_code(match: re.Match[bytes], value: bytes, is_address: bool) -> bool:
         or (share > 0.4 and is_inside)
        
     )
+
+
+def _is_row(text: bytes, offset: int) -> bool:
+    """Whether the line at ``offset`` is a row of a table, rather than a pipeline or a union of types."""
+    return text[text.rfind(b"\n", 0, offset) + 1 : offset].lstrip().startswith(b"|")
 
 
 def _stands_alone(match: re.Match[bytes], name_begin: int) -> bool:
