@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from vantage_secrets.leaks.credential_files.contract import Entry, Field, Parser
@@ -16,8 +17,16 @@ _DOCKER_KINDS = {
     b"registrytoken": "docker-identity-token",
 }
 _PACKED = (b".dockerconfigjson", b".dockercfg")
-_PUBLIC_DATA = (b"tls.crt", b"ca.crt", b"namespace", b"username", b"user", b"host", b"port", b"url", b"endpoint")
+_PUBLIC_DATA = re.compile(
+    rb"(?i)(?:user(?:[-_]?name)?(?:_in|_out)?|account[-_]?name|host(?:[-_]?name)?|port|namespace|region|bucket"
+    rb"|database|db[-_]?name|email|(?:tls|ca)\.crt)\Z"
+)
 """Keys of a Secret that, by Kubernetes' own types or by habit, hold what is no secret."""
+
+_KIND_SECRET = re.compile(rb"""kind["']?[ \t]*+:[ \t]*+["']?Secret\b""")
+_ADDRESS = re.compile(rb"(?i)(?:url|uri|address|endpoint|servers?)\Z")
+"""Keys whose value is a secret only when it has a login in it."""
+
 _KUBE_KINDS = {
     b"token": "kubeconfig-token",
     b"id-token": "kubeconfig-token",
@@ -76,10 +85,11 @@ def _secret_values(data: bytes, entries: Iterable[Entry]) -> Iterator[Field]:
         elif entry.path and entry.path[-1] in (b"data", b"stringData"):
             held.append(entry)
     for entry in held:
-        if entry.path[:-1] in secrets and entry.key.lower() not in _PUBLIC_DATA:
+        if entry.path[:-1] in secrets and not _PUBLIC_DATA.search(entry.key):
             value = data[entry.begin : entry.end]
             text = decoded(value) if entry.path[-1] == b"data" else value
-            if is_value(value) and is_value(text):
+            is_open = _ADDRESS.search(entry.key) and b"@" not in text
+            if is_value(value) and is_value(text) and not is_open:
                 kind = "kubernetes-docker-config" if entry.key in _PACKED else "kubernetes-secret"
                 yield Field(kind, entry.begin, entry.end)
 
@@ -95,7 +105,7 @@ def kubeconfig(data: bytes) -> Iterator[Field]:
 
 def yaml_of_any_name(data: bytes) -> Iterator[Field]:
     """Find what YAML of any name holds that tells its format by its contents: Secrets and kubeconfigs."""
-    if b"Secret" in data and b"kind" in data:
+    if _KIND_SECRET.search(data):
         yield from kubernetes_yaml(data)
     if b"kind: Config" in data and b"current-context" in data:
         yield from kubeconfig(data)
@@ -105,7 +115,7 @@ def json_of_any_name(data: bytes) -> Iterator[Field]:
     """Find what JSON of any name holds that tells its format by its contents."""
     from vantage_secrets.leaks.credential_files import api_clients, cloud_clients
 
-    if b'"Secret"' in data and b'"kind"' in data:
+    if _KIND_SECRET.search(data):
         yield from kubernetes_json(data)
     if b'"auths"' in data:
         yield from docker_config(data)

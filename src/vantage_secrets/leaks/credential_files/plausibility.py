@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from vantage_secrets.leaks.credential_files.contract import Field, Parser, Shape
 
 _NO_VALUE = re.compile(
-    rb"(?i)example|placeholder|dummy|change[-_ ]?(?:me|this|it)(?![a-z])|replace[-_ ]?(?:me|this|with)|redacted|removed"
+    rb"(?i)example|placeholder|dummy|change[-_ ]?(?:me|this|it)(?![a-z])|replace[-_ ]?(?:me|this|with)|\Areplace[-_ ]"
+    rb"|[-_ ]here\Z|redacted|removed"
     rb"|(?<![a-z])(?:your|insert)[-_ ]|(?<![a-z])enter[-_ ](?:your|the|a)[-_ ]|x{4}|\*{3}|\.{3}|\xe2\x80\xa6"
     rb"|\{\{|\$\{|\$\(|\A<[^<>]*+>\Z|\A%\(|\A%[a-z_]++%\Z|\A\$\$?[a-z_]++\Z|\A(?-i:\$\$?[A-Z_][A-Z0-9_]*+)\Z"
     rb"|\AENC[(\[]|\A@[a-z_.]++@\Z|\A\[[a-z _-]++\]\Z|\A(.)\1*+\Z"
@@ -28,9 +29,17 @@ _TOKEN_NAME = re.compile(
     rb"(?:(?i:secret|token|api[-_.]?key|credentials?"
     rb"|(?:access|secret|private|signing|signature|encryption|encrypt|auth|account|master|shared|storage|service|role|app"
     rb"|license|client|webhook|jwt|session|hmac|aes|deploy|admin|root|write|read|cookie|crypt)[-_.]?key)"
-    rb"|(?i:(?<![a-z])(?:key|salt|dsn|jwt))|(?<=[a-z])(?:Key|Salt))"
+    rb"|(?i:(?<![a-z])jwt))"
     rb"(?i:[_-]?(?:base|base64|b64|hex|pem|openssh|prod|production|dev|live|test|staging|raw|value))?[_-]?\d{0,2}\Z"
 )
+_KEY_NAME = re.compile(rb"(?:(?i:(?<![a-z])(?:key|salt))|(?<=[a-z])(?:Key|Salt))\Z")
+"""A key may be one of a map, of an object in a bucket or of a settings table: its value must look random as well."""
+
+_SLUG = re.compile(rb"(?i)[-_./]?[a-z0-9]{1,20}(?:[-_./: ][a-z0-9]{0,20})++")
+_LEAST_RANDOM = 16
+_LEAST_ENTROPY = 3.0
+"""Bits a character; 16 random hexadecimal digits have 3.2 on average."""
+
 _PUBLIC_NAME = re.compile(
     rb"(?i)(?:public|publishable|pub|site|foreign|primary|sort|partition|cache|idempotency|host|column|map|translation"
     rb"|lookup|index|object|bucket|group|range|order|row|csrf[-_.]?header|key[-_.]?pair|ssl|tls|cert|kms|message|topic)"
@@ -68,7 +77,18 @@ def is_secret(name: bytes, value: bytes) -> bool:
         return False
     if is_password_name(name):
         return not value.startswith((b"/", b"~/")) or not value.count(b"/") > 1
-    return is_token_name(name) and len(value) >= _LEAST_TOKEN and not _NO_TOKEN.search(value)
+    if is_token_name(name):
+        return len(value) >= _LEAST_TOKEN and not _NO_TOKEN.search(value)
+    return bool(_KEY_NAME.search(name)) and not _PUBLIC_NAME.search(name) and _is_random(value)
+
+
+def _is_random(value: bytes) -> bool:
+    from vantage_secrets.leaks.judgement import entropy
+
+    if len(value) < _LEAST_RANDOM or _NO_TOKEN.search(value) or _SLUG.fullmatch(value):
+        return False
+    has_both = any(byte in b"0123456789" for byte in value) and any(byte not in b"0123456789" for byte in value)
+    return has_both and entropy(value) >= _LEAST_ENTROPY
 
 
 def decoded(value: bytes) -> bytes:

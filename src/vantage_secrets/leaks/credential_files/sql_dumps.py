@@ -92,7 +92,7 @@ def _kinds(table: bytes, names: Sequence[bytes]) -> dict[int, bytes]:
         place: name
         for place, name in enumerate(names)
         if is_password_name(name)
-        or (is_token_name(name) and len(name) > 3)
+        or is_token_name(name)
         or (_HASH_NAME.search(name) and (is_about_users or b"pass" in name.lower()))
     }
 
