@@ -74,7 +74,9 @@ def _retired(
     try:
         book = open_book(key)
         book.record(found.readings)
-        untold = book.settle(found.described)
+        untold = book.settle(
+            found.described, lambda name: name not in found.failed and (found.is_listed or name in specs)
+        )
         lookup = book.lookup(specs)
     except DatabaseError as exc:
         coverage.miss(Place("control database", kind="secret", detail="values that were retired"), exc.message)

@@ -5,7 +5,7 @@ SECURITY: fingerprint, length and alphabet of each value are in the control data
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,22 +59,27 @@ class FingerprintBook:
         with self._database.transaction() as connection:
             connection.execute(mark.values(retired_at=self._clock()))
 
-    def settle(self, described: Iterable[tuple[SecretVersion, ...]]) -> list[SecretVersion]:
-        """Keep of these secrets which versions are retired or gone, and return the retired ones that nothing will tell.
+    def settle(
+        self, described: Iterable[tuple[SecretVersion, ...]], is_gone: Callable[[SecretName], bool]
+    ) -> list[SecretVersion]:
+        """Keep which versions are retired or gone by now, and return the retired ones that nothing here will tell.
 
         Args:
             described: All versions of each secret, as its store describes them just now.
+            is_gone: Whether a secret that is not among them is known not to be there any more.
         """
         from vantage_secrets.database import value_fingerprints_table as table
 
-        secrets = {versions[0].name: {version.id: version for version in versions} for versions in described}
-        unknown = {version for found in secrets.values() for version in found.values() if _is_retired(version)}
+        versions = {
+            version.name: {version.id: version for version in found} for found in described for version in found
+        }
+        unknown = {version for found in versions.values() for version in found.values() if _is_retired(version)}
         with self._database.transaction() as connection:
             for row in connection.execute(table.select().where(table.c.key_id == self._key.key_id)).all():
-                versions = secrets.get(SecretName(row.secret))
-                if versions is None:
+                name = SecretName(row.secret)
+                if name not in versions and not is_gone(name):
                     continue
-                version = versions.get(row.version_id)
+                version = versions.get(name, {}).get(row.version_id)
                 unknown.discard(version)  # None is not in it
                 retired_at = self._retired_at(version, row.retired_at)
                 if retired_at != row.retired_at:

@@ -27,10 +27,14 @@ class Readings(NamedTuple):
     Attributes:
         readings: Each value that could be read, with its version.
         described: All versions of each secret, also those that cannot be read any more.
+        failed: Secrets of which the store did not say whether they are there.
+        is_listed: Whether the store listed all that it has.
     """
 
     readings: list[SecretReading]
     described: list[tuple[SecretVersion, ...]]
+    failed: frozenset[SecretName]
+    is_listed: bool
 
     def known_values(self, specs: Specs) -> list[KnownValue]:
         """Return the values with what a finding says of each."""
@@ -56,11 +60,14 @@ class ValueReader:
         self._store = store
         self._specs = specs
         self._coverage = coverage
+        self._failed: set[SecretName] = set()
 
     def read(self) -> Readings:
         """Return every value that can be read, of the manifest's secrets and of any other that the store lists."""
-        names = sorted({*self._specs, *self._listed()})
+        listed = self._listed()
+        names = sorted({*self._specs, *(listed or ())})
         described = self._each(names, self._store.describe_many, self._store.describe)
+        failed = frozenset(self._failed)
         alive = [version for versions in described for version in versions if version.stage in _READABLE]
         current = [version.name for version in alive if version.stage is Stage.CURRENT]
         readings = self._each(current, self._store.read_many, self._store.read)
@@ -70,14 +77,14 @@ class ValueReader:
             if (version.name, version.id) not in read_already:
                 with self._told(version.name, version.id):
                     readings.append(self._read_version(version))
-        return Readings(readings, described)
+        return Readings(readings, described, failed, listed is not None)
 
-    def _listed(self) -> list[SecretName]:
+    def _listed(self) -> list[SecretName] | None:
         try:
             return list(self._store.list())
         except VantageSecretsError as exc:
             self._coverage.notes.append(f"The secrets of {self._store.url} cannot be listed: {exc.message}")
-            return []
+            return None
 
     def _read_version(self, version: SecretVersion) -> SecretReading:
         if Capability.READ_BY_VERSION in self._store.capabilities:
@@ -108,6 +115,7 @@ class ValueReader:
         except SecretNotFoundError:
             return
         except VantageSecretsError as exc:
+            self._failed.add(name)
             place = Place(self._store.url, key_of(self._specs, name), kind="secret", detail=version_id)
             if isinstance(exc, StoreAccessDeniedError) and name not in self._specs:
                 self._coverage.notes.append(f"{place.path} may not be read, and the manifest does not have it.")
