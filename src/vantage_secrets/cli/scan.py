@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vantage_secrets.bootstrap import Workspace
     from vantage_secrets.leaks.fingerprint import FingerprintKey
-    from vantage_secrets.leaks.scanner import Scan
+    from vantage_secrets.leaks.scanner import Scan, Settings
     from vantage_secrets.leaks.sources.contract import Source
 
 
@@ -39,23 +39,11 @@ def scan(words: Sequence[str], manifest: Path | None = None) -> int:
 def _scanned(chosen: argparse.Namespace, manifest: Path | None) -> Iterator[Scan]:
     """Give the scan when it has read everything."""
     from vantage_secrets.cli.progress import Progress
-    from vantage_secrets.leaks.scanner import Scan, Settings
+    from vantage_secrets.leaks.scanner import Scan
 
     with ExitStack() as stack:
         workspace = stack.enter_context(_workspace(chosen, manifest)) if _needs_manifest(chosen) else None
-        settings = Settings(
-            key=lambda: _key(chosen),
-            cache_folder=None if chosen.no_cache else cache_folder(os.environ),
-            more_rules=[Path(name) for name in chosen.rules],
-            cores=chosen.jobs or len(os.sched_getaffinity(0)),
-            progress=stack.enter_context(Progress()),
-            size_max=chosen.max_file_size,
-        )
-        if chosen.baseline:
-            from vantage_secrets.leaks.baseline import load_known
-
-            settings = settings._replace(baseline=load_known(Path(chosen.baseline), _key(chosen)))
-        made = Scan(settings)
+        made = Scan(settings_of(chosen)._replace(progress=stack.enter_context(Progress())))
         if chosen.known and workspace:
             made.look_for(*workspace.known_values(made.coverage, made.recorder.key))
         for path in _histories(chosen):
@@ -63,6 +51,24 @@ def _scanned(chosen: argparse.Namespace, manifest: Path | None) -> Iterator[Scan
         for source, words in _sources(chosen, workspace):
             made.read(source, words)
         yield made
+
+
+def settings_of(chosen: argparse.Namespace) -> Settings:
+    """Return the settings of a scan that the command's words amount to."""
+    from vantage_secrets.leaks.scanner import Settings
+
+    settings = Settings(
+        key=lambda: fingerprint_key(chosen),
+        cache_folder=None if chosen.no_cache else cache_folder(os.environ),
+        more_rules=[Path(name) for name in chosen.rules],
+        cores=chosen.jobs or len(os.sched_getaffinity(0)),
+        size_max=chosen.max_file_size,
+    )
+    if chosen.baseline:
+        from vantage_secrets.leaks.baseline import load_known
+
+        settings = settings._replace(baseline=load_known(Path(chosen.baseline), fingerprint_key(chosen)))
+    return settings
 
 
 def _needs_manifest(chosen: argparse.Namespace) -> bool:
@@ -153,7 +159,8 @@ def _width() -> int:
     return get_terminal_size().columns
 
 
-def _key(chosen: argparse.Namespace) -> FingerprintKey:
+def fingerprint_key(chosen: argparse.Namespace) -> FingerprintKey:
+    """Return the key of the fingerprints: the one that the command's words name, or this user's own."""
     from vantage_secrets.leaks.fingerprint import load_key
 
     return load_key(Path(chosen.key_file) if chosen.key_file else None, os.environ)

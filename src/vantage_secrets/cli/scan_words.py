@@ -21,7 +21,7 @@ Exit codes: 0 clean, 1 findings, 2 usage, 3 not everything could be read."""
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's words."""
-    made = _Parser(
+    made = Parser(
         prog="vantage-secrets scan",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     _add_search(made.add_argument_group("what to look for"))
     _add_result(made.add_argument_group("the result"))
     more = made.add_argument_group("more")
-    more.add_argument("-j", "--jobs", type=_positive, metavar="N", help="cores to use (all)")
+    more.add_argument("-j", "--jobs", type=positive, metavar="N", help="cores to use (all)")
     more.add_argument("--no-cache", action="store_true", help="keep nothing of this scan, and use nothing kept")
     more.add_argument("-h", "--help", action="help", help="show this and end")
     return made
@@ -59,7 +59,7 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
         "--exclude", action="append", default=[], metavar="GLOB", help="leave out files of this name or path"
     )
     group.add_argument(
-        "--max-file-size", type=_size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"
+        "--max-file-size", type=size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"
     )
 
 
@@ -80,8 +80,11 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--all", action="store_true", help="show each finding, also those that are known or allowed")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong with the command's words as an error of ours."""
+
     def error(self, message: str) -> NoReturn:
+        """Raise it."""
         # SECURITY: what was typed behind '=' may be a value; it is not repeated.
         said = " ".join(word.partition("=")[0] for word in message.split(" "))
         raise InvalidInputError(
@@ -89,7 +92,8 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return the number that ``text`` is, 1 or more."""
     if text.isdecimal() and int(text):
         return int(text)
     raise argparse.ArgumentTypeError("a number of cores, 1 or more")
@@ -125,7 +129,8 @@ def _instant(text: str) -> float:
 _UNITS = {"": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
+    """Return the bytes that ``text`` says, such as ``500MB``."""
     number = text.rstrip("BKMGbkmg")
     unit = _UNITS.get(text[len(number) :].upper())
     if number.isdecimal() and unit:

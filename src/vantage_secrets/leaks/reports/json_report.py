@@ -30,7 +30,7 @@ def to_json(report: Report) -> str:
         "exit_code": report.exit_code,
         "is_complete": report.coverage.is_complete,
         "summary": _summary(report),
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [finding_fields(finding) for finding in report.findings],
         "coverage": {
             "counts": dict(report.coverage.counts),
             "bytes_count": report.coverage.byte_count,
@@ -54,7 +54,8 @@ def _summary(report: Report) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_fields(finding: Finding) -> dict[str, Any]:
+    """Return a finding as the schema has it."""
     return {
         "rule": finding.rule,
         "title": finding.title,
