@@ -146,7 +146,8 @@ def test_rows_of_settings_in_a_dump_are_no_secrets() -> None:
     parser = parser_for("wordpress.sql")
     assert parser is not None
     dump = (
-        b"INSERT INTO `wp_postmeta` (`meta_id`, `meta_key`, `meta_value`) VALUES (1,'_wp_attachment_metadata_2024','a');\n"
+        b"INSERT INTO `wp_postmeta` (`meta_id`, `meta_key`, `meta_value`) VALUES "
+        b"(1,'_wp_attachment_metadata_2024','a');\n"
         b"CREATE TABLE `files` (`id` int, `hash` char(32));\nINSERT INTO `files` VALUES (1,'"
         + secrets.token_hex(16).encode()
         + b"');\n"

@@ -71,6 +71,7 @@ _NAMES = {
     "auth.json": "containers.auth_json",
     "kubeconfig": "containers.kubeconfig",
     ".kubeconfig": "containers.kubeconfig",
+    "admin.conf": "containers.kubeconfig",
     "kubeconfig.yaml": "containers.kubeconfig",
     "kubeconfig.yml": "containers.kubeconfig",
     # databases and brokers

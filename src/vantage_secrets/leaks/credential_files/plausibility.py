@@ -73,13 +73,13 @@ def is_token_name(name: bytes) -> bool:
 
 def is_secret(name: bytes, value: bytes) -> bool:
     """Return whether ``value`` under ``name`` is a secret, where a file holds other settings as well."""
-    if not is_value(value):
-        return False
     if is_password_name(name):
-        return not value.startswith((b"/", b"~/")) or not value.count(b"/") > 1
+        is_path = value.startswith((b"/", b"~/")) and value.count(b"/") > 1
+        return not is_path and is_value(value)
     if is_token_name(name):
-        return len(value) >= _LEAST_TOKEN and not _NO_TOKEN.search(value)
-    return bool(_KEY_NAME.search(name)) and not _PUBLIC_NAME.search(name) and _is_random(value)
+        return len(value) >= _LEAST_TOKEN and not _NO_TOKEN.search(value) and is_value(value)
+    is_key = bool(_KEY_NAME.search(name)) and not _PUBLIC_NAME.search(name)
+    return is_key and _is_random(value) and is_value(value)
 
 
 def _is_random(value: bytes) -> bool:
