@@ -8,13 +8,14 @@ from functools import lru_cache
 _WORD = re.compile(rb"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
 
 _PASSWORD = frozenset(
-    b"password passwd passwort passphrase passcode pwd pswd psw passwrd pass pw senha contrasena kennwort wachtwoord"
-    b" motdepasse".split()
+    b"password passwd passwort passphrase passcode pwd pswd psw passwrd pass pw senha contrasena kennwort"
+    b" wachtwoord motdepasse".split()
 )
 _PASSWORD_ENDINGS = (b"password", b"passwd", b"passphrase", b"pwd", b"pass", b"passcode")
 _NO_PASSWORD = frozenset(
-    b"bypass compass trespass encompass surpass onepass lastpass keepass multipass allpass lowpass highpass bandpass"
-    b" minipass saltedpassword subpass renderpass singlepass firstpass prepass getpass sshpass passpass oldpass underpass overpass".split()
+    b"bypass compass trespass encompass surpass onepass lastpass keepass multipass allpass lowpass highpass"
+    b" bandpass minipass saltedpassword subpass renderpass singlepass firstpass prepass getpass sshpass passpass"
+    b" oldpass underpass overpass".split()
 )
 _SECRET = frozenset(b"secret token apikey credential credentials creds bearer jwt secretkey accesskey".split())
 _SECRET_ENDINGS = (b"secret", b"token", b"apikey", b"secretkey", b"accesskey", b"privatekey", b"authkey")
@@ -30,8 +31,8 @@ _SALT_OWNERS = frozenset(b"auth secure logged in nonce password security secret 
 """A salt that guards a whole installation is a secret; that of one password is not."""
 
 _NO_SECRET = frozenset(
-    b"url uri urls path paths file filename files dir directory folder name names type types length len size min max"
-    b" minimum maximum field fields label placeholder hint policy prompt message msg error errors title text"
+    b"url uri urls path paths file filename files dir directory folder name names type types length len size min"
+    b" max minimum maximum field fields label placeholder hint policy prompt message msg error errors title text"
     b" description desc help version count expiry expires expiration expired ttl timeout age ref reference regex"
     b" regexp pattern format encoding algorithm alg hash hashed hashes digest header headers prefix suffix class"
     b" selector input form validator validation strength reset change changed manager provider store endpoint host"
@@ -39,26 +40,26 @@ _NO_SECRET = frozenset(
     b" duration rotation generator generate rule rules check checker checked confirmation arn link button icon"
     b" parser lexer stream list map set cache handler callback func function fn factory service api params param"
     b" attribute attr property schema model view page template tmpl scope scopes audience issuer limit limits"
-    b" bucket budget usage used price cost position offset pos start end idx line kind info meta metadata"
-    b" test tests spec required optional req nullable invalid valid mismatch missing incorrect wrong changer"
-    b" encoder encryptor hasher cost rounds iterations complexity history mount volume namespace group role user"
-    b" username email login account owner grant exchange refresh-url authority loader reader getter accessor"
-    b" plugin driver engine backend protocol protected visible visibility autocomplete mask masked char chars"
-    b" character characters show hide toggle dialog modal screen component element node expression ast operator"
-    b" literal identifier bits certificate cert digits fingerprint thumbprint checksum sha md5 tag annotation"
-    b" mgr challenge context arg args separator delimiter through thru expected actual wanted".split()
+    b" bucket budget usage used price cost position offset pos start end idx line kind info meta metadata test"
+    b" tests spec optional req nullable invalid valid mismatch missing incorrect wrong changer encoder encryptor"
+    b" hasher rounds iterations complexity history mount volume namespace group role user username email login"
+    b" account owner grant exchange authority loader reader getter accessor plugin driver engine backend protocol"
+    b" protected visible visibility autocomplete mask masked char chars character characters show hide toggle"
+    b" dialog modal screen component element node expression ast operator literal identifier bits certificate cert"
+    b" digits fingerprint thumbprint checksum sha md5 tag annotation mgr challenge context arg args separator"
+    b" delimiter through thru expected actual wanted".split()
 )
 """Words after the keyword, or ending the name, that make it tell of a secret rather than hold one."""
 
 _NO_SECRET_BEFORE = frozenset(
-    b"has is was have no non without with-no forgot forgotten reset change invalid wrong missing require requires"
-    b" required requiring enable disable min max minimum maximum confirm-your validate validates verify verifies check"
-    b" checks get gets fetch find lookup read parse load list delete remove clear revoke ask prompt show hide toggle"
-    b" hash hashed encrypt decrypt encode decode make can should must csrf xsrf authenticity forgery antiforgery verification next page pagination continuation"
-    b" continue cancel cancellation sort primary foreign public partition cache eos bos pad unk sep mask cls start end"
-    b" begin generate first last previous prev peek current-line string word keyword lex lexer syntax design punctuation"
-    b" operator comment text close open left right skip expect match input-line special label test-id sync resume"
-    b" cursor delta watch change-log etag dedup idempotency stop paren brace bracket comma colon semicolon".split()
+    b"has is was have no non without forgot forgotten reset change invalid wrong missing require requires required"
+    b" requiring enable disable min max minimum maximum validate validates verify verifies check checks get gets"
+    b" fetch find lookup read parse load list delete remove clear revoke ask prompt show hide toggle hash hashed"
+    b" encrypt decrypt encode decode make can should must csrf xsrf authenticity forgery antiforgery verification"
+    b" next page pagination continuation continue cancel cancellation sort primary foreign public partition cache"
+    b" eos bos pad unk sep mask cls start end begin generate first last previous prev peek string word keyword lex"
+    b" lexer syntax design punctuation operator comment text close open left right skip expect match special label"
+    b" sync resume cursor delta watch etag dedup idempotency stop paren brace bracket comma colon semicolon".split()
 )
 
 

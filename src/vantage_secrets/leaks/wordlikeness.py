@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _FOLLOWERS = {
     letters[0]: frozenset(letters[1:])
@@ -24,7 +25,7 @@ _RUN = re.compile(rb"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
 def is_word(run: bytes) -> bool:
     """Return whether a run of letters could be a word or several: at most one pair in four is unusual."""
     lowered = run.lower()
-    unusual = sum(after not in _FOLLOWERS[letter] for letter, after in zip(lowered, lowered[1:], strict=False))
+    unusual = sum(after not in _FOLLOWERS[letter] for letter, after in pairwise(lowered))
     return unusual <= len(lowered) // 4
 
 

@@ -1,7 +1,7 @@
 """How configuration files and programs hold a secret: one template a way, by kind of file.
 
-``@N`` is the name in the style given, ``@V`` the value, ``@U`` a user, ``@H`` a host; ``\n`` begins another line. A value in
-quotes is escaped as the language wants it. ``calm`` templates have no quotes, so the value must need none.
+``@N`` is the name in the style given, ``@V`` the value, ``@U`` a user, ``@H`` a host; ``\n`` begins another line, and a
+doubled backslash is one. ``calm`` templates have no quotes, so the value must need none.
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ _TABLE = {
         snake p  calm  dsn = "clickhouse://@U:@V@@H:9000/default"
     """,
     "kafka": """
-        snake p  quote sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="@U" password="@V";
+        snake p  quote sasl.jaas.config=o.a.k.c.s.plain.PlainLoginModule required username="@U" password="@V";
         snake p  calm  sasl.password=@V
         snake p  calm  ssl.keystore.password=@V
         snake p  quote     "sasl.password": "@V",
@@ -326,7 +326,16 @@ _TABLE = {
     """,
 }
 _ROW = re.compile(r"(?m)^ {8}(\w+) (ps|p |s ) (calm |quote) (.*)$")
-_SUFFIXES = {"url": "txt", "kafka": "properties", "clickhouse": "txt", "dockerfile": "Dockerfile", "ansible": "yml", "values": "yaml", "notebook": "ipynb", "cron": "txt"}
+_SUFFIXES = {
+    "url": "txt",
+    "kafka": "properties",
+    "clickhouse": "txt",
+    "dockerfile": "Dockerfile",
+    "ansible": "yml",
+    "values": "yaml",
+    "notebook": "ipynb",
+    "cron": "txt",
+}
 
 
 def contexts() -> dict[str, tuple[Context, ...]]:

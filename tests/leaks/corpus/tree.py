@@ -1,4 +1,4 @@
-"""A tree of files as repositories have them, with secrets in it and a label for each; the same seed gives the same tree."""
+"""Files as repositories have them, with secrets in them and a label for each; the same seed gives the same files."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ from tests.leaks.corpus.contexts import Context, contexts
 from tests.leaks.corpus.decoys import decoys
 from tests.leaks.corpus.measuring import Label
 from tests.leaks.corpus.values import PASSWORD_NAMES, SECRET_NAMES, password, secret, styled
-from vantage_secrets.leaks.examples import expand
+from vantage_secrets.leaks.examples import ALPHABETS, expand
 from vantage_secrets.leaks.rule import Rule
 
 _HOLE = re.compile(r"\{([a-z][A-Za-z0-9-]*(?::\d+)?)\}")
-_ALPHABETS = (
-    "alnum lower upper alpha digit hex HEX lowernum uppernum base32 base58 base64 base64url word password uuid".split()
+_HOLES = {*ALPHABETS, "uuid"}
+_USERS = ("app", "worker", "reader", "svc-shop", "admin2", "jdoe", "deploy", "backup", "reporting", "analytics")
+_HOSTS = ("db.corp.net", "mq1.corp.net", "10.4.0.17", "cache-0", "pg-main.internal", "ch3.corp.net")
+_TOKEN = re.compile(
+    r"(?<![^\s\"'=:/])([A-Za-z][A-Za-z0-9]{1,12}[_\-.][A-Za-z0-9_.\-]*\{[A-Za-z0-9_.\-{}:]+\})(?=[\s\"',;@]|$)"
 )
-_USERS = "app worker reader svc-shop admin2 jdoe deploy backup reporting analytics".split()
-_HOSTS = "db.corp.net mq1.corp.net 10.4.0.17 cache-0 pg-main.internal ch3.corp.net".split()
-_TOKEN = re.compile(r"(?<![^\s\"'=:/])([A-Za-z][A-Za-z0-9]{1,12}[_\-.][A-Za-z0-9_.\-]*\{[A-Za-z0-9_.\-{}:]+\})(?=[\s\"',;@]|$)")
-_MARKED_UP = ("xml", "html", "sh", "php", "ps1", "properties", "bat", "service", "pl", "groovy", "kt", "exs")
+"""A token that begins with a word of its own, in the template of an example."""
+_MARKED_UP = {
+    "xml", "html", "sh", "php", "ps1", "properties", "bat", "service", "pl", "groovy", "kt", "exs",
+}  # fmt: skip
 """Where some marks mean something even in quotes, so that people choose a value without them."""
 _VALUE = re.compile(r"@V(?![a-z])")
+_TEMPLATED = {"yaml", "json"}
+"""Kinds of files that templates are often written in."""
 _LIKE = {
-    "kt": "java", "scala": "java", "groovy": "java", "swift": "ts", "rs": "go", "cpp": "go", "pl": "php", "lua": "py", "exs": "rb",
-    "service": "env", "bat": "env", "url": "env", "cron": "sh", "diff": "yaml", "ansible": "yaml", "values": "yaml", "html": "xml",
-    "clickhouse": "xml", "notebook": "ipynb", "kafka": "properties",
+    "kt": "java", "scala": "java", "groovy": "java", "swift": "ts", "rs": "go", "cpp": "go", "pl": "php", "lua": "py",
+    "exs": "rb", "service": "env", "bat": "env", "url": "env", "cron": "sh", "diff": "yaml", "ansible": "yaml",
+    "values": "yaml", "html": "xml", "clickhouse": "xml", "notebook": "ipynb", "kafka": "properties",
 }  # fmt: skip
 """Kinds of files that have the decoys of another."""
+_ADDRESS = re.compile(r"://@?U?:@V|://.*[?&]password=@V")
+"""Where some marks must be written as percent signs with digits."""
 _FOLDERS = ("src", "config", "deploy", "scripts", "docs", "services/orders", "services/users", "infra", "lib", "tools")
 _CONTEXT_CATEGORIES = ("databases", "generic", "headers", "urls")
 
@@ -68,7 +75,10 @@ def corpus(rules: Sequence[Rule], seed: int, file_count: int) -> Iterator[File]:
     for index in range(file_count):
         generator = random.Random(f"{seed}/{index}")
         kind = kinds[index % len(kinds)]
-        pieces = [Snippet(_filled(lure, generator)) for lure in _some(generator, lures[_LIKE.get(kind, kind)], 6, 14)]
+        pieces = [
+            Snippet(_filled(lure, _LIKE.get(kind, kind) in _TEMPLATED, generator))
+            for lure in _some(generator, lures[_LIKE.get(kind, kind)], 6, 14)
+        ]
         pieces += [_secret_in(way, generator, tokens) for way in _some(generator, ways.get(kind, ()), 1, 5)]
         if kind in ("md", "log", "env", "sh", "yaml"):
             pieces += [_sample(*samples[(seed + index * 3 + turn) % len(samples)], generator) for turn in range(4)]
@@ -80,14 +90,15 @@ def _some(generator: random.Random, choices: Sequence[Context] | Sequence[str], 
     return generator.choices(choices, k=generator.randint(least, most)) if choices else []
 
 
-def _filled(lure: str, generator: random.Random) -> str:
-    """Fill the holes of a decoy; other braces stay, single ones written as they are in the file."""
+def _filled(lure: str, has_templates: bool, generator: random.Random) -> str:
+    """Fill the holes of a decoy; where double braces mean nothing to the file's own kind, they stand for single ones."""
 
     def fill(hole: re.Match[str]) -> str:
         name = hole[1].partition(":")[0]
-        return expand(hole[0], generator) if name in _ALPHABETS and (":" in hole[1] or name == "uuid") else hole[0]
+        return expand(hole[0], generator) if name in _HOLES and (":" in hole[1] or name == "uuid") else hole[0]
 
-    return _HOLE.sub(fill, lure.replace("{{", "\0").replace("}}", "\1")).replace("\0", "{").replace("\1", "}")
+    kept = _HOLE.sub(fill, lure.replace("{{", "\0").replace("}}", "\1"))
+    return kept.replace("\0", "{{" if has_templates else "{").replace("\1", "}}" if has_templates else "}")
 
 
 def _tokens_of(rules: Sequence[Rule]) -> list[tuple[str, str]]:
@@ -112,7 +123,11 @@ def _secret_in(way: Context, generator: random.Random, tokens: list[tuple[str, s
         value = expand(template, generator)
     else:
         names, label, value = SECRET_NAMES, "secret", secret(generator)
-    if "://@U:@V" in way.template or "://:@V" in way.template or "password=@V" in way.template and "://" in way.template:
+    if (
+        "://@U:@V" in way.template
+        or "://:@V" in way.template
+        or ("password=@V" in way.template and "://" in way.template)
+    ):
         value = quote(value, safe="-._~!*")
     words = generator.choice(names)
     text = way.template.replace("@N", styled(words, way.style)).replace("@U", generator.choice(_USERS))
