@@ -11,4 +11,8 @@ def scan(context: typer.Context) -> None:
     """Find secrets where they should not be, and say whether they are still dangerous."""
     from vantage_secrets.cli.scan import scan as run
 
-    raise typer.Exit(run(context.args, context.ensure_object(GlobalOptions).manifest))
+    try:
+        code = run(context.args, context.ensure_object(GlobalOptions).manifest)
+    except SystemExit as ended:  # argparse's way of ending after its help
+        code = int(ended.code or 0)
+    raise typer.Exit(code)

@@ -1,7 +1,7 @@
 """The words of ``vantage-secrets scan``, in a parser of the standard library.
 
 A pre-commit hook starts the command at each commit, and Typer alone would take longer than the whole scan of a few
-files (ADR 0022).
+files (ADR 0023).
 """
 
 from __future__ import annotations

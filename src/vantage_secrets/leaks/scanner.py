@@ -108,8 +108,13 @@ class Scan:
     def report(self) -> Report:
         """Return the result so far."""
         known = self.settings.known
+        findings = self.recorder.sorted_findings()
+        if any("!" in finding.place.path for finding in findings):
+            from vantage_secrets.leaks.sources.archives import told_once
+
+            findings = tuple(told_once(findings))
         return Report(
-            self.recorder.sorted_findings(),
+            findings,
             self.coverage,
             tuple(self._targets),
             len(self.examiner.matcher.rules),
