@@ -1,6 +1,6 @@
 """What stands in real files beside secrets and looks like one: nothing in it opens anything.
 
-Templates of ``vantage_secrets.leaks.examples``, by kind of file; ``\\n`` begins another line, a doubled backslash is one.
+Templates of ``vantage_secrets.leaks.examples``, by kind of file; ``\\n`` begins another line, two backslashes are one.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def _some(generator: random.Random, choices: Sequence[Context] | Sequence[str], 
 
 
 def _filled(lure: str, has_templates: bool, generator: random.Random) -> str:
-    """Fill the holes of a decoy; where double braces mean nothing to the file's own kind, they stand for single ones."""
+    """Fill the holes of a decoy; where no templates are written, double braces stand for single ones."""
 
     def fill(hole: re.Match[str]) -> str:
         name = hole[1].partition(":")[0]
