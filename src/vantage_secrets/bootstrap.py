@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from vantage_secrets.leaks.finding import Coverage
     from vantage_secrets.leaks.fingerprint import FingerprintKey
     from vantage_secrets.leaks.known import FingerprintBook, KnownValues, RotationMemory
+    from vantage_secrets.leaks.sources.clickhouse import ClickHouseSource
+    from vantage_secrets.leaks.sources.kafka import KafkaSource
     from vantage_secrets.receipts import ReceiptBook
     from vantage_secrets.rotation.rotator import RotationReport, Rotator, StepListener
     from vantage_secrets.rotation.sightings import Sightings
@@ -141,6 +143,48 @@ class Workspace:
         from vantage_secrets.leaks.known import collect
 
         return collect(self.store, self._fingerprints, key=key, secrets=self.manifest.secrets, coverage=coverage)
+
+    def clickhouse_logs(self, target: str, *, since: float | None = None) -> ClickHouseSource:
+        """Return the logs of a ClickHouse that the manifest names, for a scan, read as its administrator.
+
+        Args:
+            target: Name of its table ``[targets.NAME]``.
+            since: Seconds since 1970-01-01 UTC; older rows are left out.
+
+        Raises:
+            InvalidInputError: The manifest has no such target.
+        """
+        from vantage_secrets.leaks.sources.clickhouse import ClickHouseSource
+
+        settings = self._target_settings(target, "clickhouse")
+        return ClickHouseSource(settings, lambda: self._administrator(settings), since=since)
+
+    def kafka_topics(self, target: str, topics: Sequence[str] = (), *, since: float | None = None) -> KafkaSource:
+        """Return topics of a Kafka that the manifest names, for a scan, read as its administrator.
+
+        Args:
+            target: Name of its table ``[targets.NAME]``.
+            topics: Names or patterns; by default all but Kafka's own.
+            since: Seconds since 1970-01-01 UTC; older records are left out.
+
+        Raises:
+            InvalidInputError: The manifest has no such target.
+            MissingExtraError: The Kafka client is not installed.
+        """
+        from vantage_secrets.leaks.sources.kafka import KafkaSource
+
+        settings = self._target_settings(target, "kafka")
+        return KafkaSource(settings, lambda: self._administrator(settings), topics, since=since)
+
+    def _target_settings(self, name: str, kind: str) -> TargetSettings:
+        settings = self.manifest.targets.get(name)
+        if settings is None or settings.kind != kind:
+            fitting = sorted(each for each, one in self.manifest.targets.items() if one.kind == kind)
+            raise InvalidInputError(
+                f"The manifest has no target '{name}' of kind {kind}.",
+                hint=f"It has: {', '.join(fitting)}." if fitting else f"Write one under [targets.{name}].",
+            )
+        return settings
 
     def open_store(self, url: str) -> Store:
         """Return any store, every access on record; for one that is not the manifest's own, its key comes by URL.

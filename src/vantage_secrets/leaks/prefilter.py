@@ -171,7 +171,8 @@ def _width(node: _Flagged) -> tuple[int, int]:
 def _node(node: _Flagged, *, is_last: bool) -> _Piece:
     code, argument, flags = node
     if code in _REPEATS:
-        return _repeat(*argument, flags, is_last=is_last)
+        least, most, inner = argument
+        return _repeat(least, most, _flattened(list(inner), flags), is_last=is_last)
     if code is codes.BRANCH:
         return _branch([_flattened(list(branch), flags) for branch in argument[1]], is_last=is_last)
     return _Piece(_class(code, argument, flags), 1, 1)
@@ -188,8 +189,8 @@ def _branch(branches: list[list[_Flagged]], *, is_last: bool) -> _Piece:
     )
 
 
-def _repeat(least: int, most: int, inner: Any, flags: int, *, is_last: bool) -> _Piece:
-    piece = _sequence(_flattened(list(inner), flags), is_last=False)
+def _repeat(least: int, most: int, nodes: list[_Flagged], *, is_last: bool) -> _Piece:
+    piece = _sequence(nodes, is_last=False)
     if not piece.is_whole:
         return piece._replace(is_near=False) if least else _Piece(b"", 0, 0, is_whole=False, is_near=False)
     if is_last or most - least > SPREAD_MAX:

@@ -153,7 +153,8 @@ def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:
     for each in found:
         for path, occurrences in _places_of(each, sightings, reachable):
             key = (each.found.finding.rule, each.found.finding.fingerprint, path, each.own and each.own.commit)
-            groups.setdefault(key, []).extend((each.found, occurrence) for occurrence in occurrences or [None])
+            members = groups.setdefault(key, [])
+            members += [(each.found, occurrence) for occurrence in occurrences] or [(each.found, None)]
     # A secret that is known at a path needs no second finding for versions of the file that no ref leads to any more.
     placed = {key[:2] for key in groups if key[2]}
     kept = {key: members for key, members in groups.items() if key[2] or key[3] or key[:2] not in placed}

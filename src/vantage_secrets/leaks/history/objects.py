@@ -185,7 +185,8 @@ def _sorted_out(
     headers: Sequence[bytes], content: mmap.mmap, length: int
 ) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """Return which objects came as a whole, which are missing, and which did not come."""
-    good, bad = [], []
+    good: list[bytes] = []
+    bad: list[bytes] = []
     begin = 0
     for position, header in enumerate(headers):
         end = begin + len(header) + 1 + size_of(header)
