@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vantage_secrets.bootstrap import Workspace
+    from vantage_secrets.leaks.finding import Report
     from vantage_secrets.leaks.fingerprint import FingerprintKey
     from vantage_secrets.leaks.scanner import Scan, Settings
     from vantage_secrets.leaks.sources.contract import Source
+    from vantage_secrets.leaks.validation import Candidates
 
 
 def scan(words: Sequence[str], manifest: Path | None = None) -> int:
@@ -31,19 +33,21 @@ def scan(words: Sequence[str], manifest: Path | None = None) -> int:
 
         return watch(words[1:], manifest)
     chosen = parser().parse_args(words)
-    with _scanned(chosen, manifest) as done:
-        return _write(done, chosen)
+    candidates = _candidates(chosen)
+    with _scanned(chosen, manifest, candidates) as done:
+        return _write(done, chosen, candidates)
 
 
 @contextmanager
-def _scanned(chosen: argparse.Namespace, manifest: Path | None) -> Iterator[Scan]:
+def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Candidates | None) -> Iterator[Scan]:
     """Give the scan when it has read everything."""
     from vantage_secrets.cli.progress import Progress
     from vantage_secrets.leaks.scanner import Scan
 
     with ExitStack() as stack:
         workspace = stack.enter_context(_workspace(chosen, manifest)) if _needs_manifest(chosen) else None
-        made = Scan(settings_of(chosen)._replace(progress=stack.enter_context(Progress())))
+        listener = candidates.take if candidates is not None else None
+        made = Scan(settings_of(chosen)._replace(progress=stack.enter_context(Progress()), listener=listener))
         if chosen.known and workspace:
             made.look_for(*workspace.known_values(made.coverage, made.recorder.key))
         for path in _histories(chosen):
@@ -135,10 +139,30 @@ def _server_sources(chosen: argparse.Namespace, workspace: Workspace | None) -> 
         )
 
 
-def _write(done: Scan, chosen: argparse.Namespace) -> int:
+def _candidates(chosen: argparse.Namespace) -> Candidates | None:
+    """Return what takes the values that vendors are asked about, when that was asked for."""
+    if not (chosen.validate or chosen.validate_at):
+        return None
+    from vantage_secrets.leaks.validation import Candidates
+
+    return Candidates(dict(chosen.validate_at), None if chosen.no_cache else cache_folder(os.environ))
+
+
+def _validated(report: Report, candidates: Candidates) -> Report:
+    """Return ``report`` after the vendors were asked; whoever runs the scan is told that values leave the machine."""
+    if len(candidates):
+        print(f"Asking vendors: up to {len(candidates):,} values, each is sent to its own vendor …", file=sys.stderr)
+    found = candidates.validated(report.findings)
+    report.coverage.notes.extend(found.notes)
+    return report._replace(findings=found.findings)
+
+
+def _write(done: Scan, chosen: argparse.Namespace, candidates: Candidates | None) -> int:
     from vantage_secrets.leaks.reports import write_report
 
     report = done.report()
+    if candidates is not None:
+        report = _validated(report, candidates)
     is_terminal = sys.stdout.isatty()
     write_report(
         report,

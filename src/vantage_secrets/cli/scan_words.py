@@ -68,6 +68,17 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         "--known", action="store_true", help="the values in the manifest's store, all versions; on record"
     )
     group.add_argument("--rules", action="append", default=[], metavar="FILE", help="rules of yours besides ours")
+    group.add_argument(
+        "--validate", action="store_true", help="ask vendors whether it is live; sends each value to its vendor"
+    )
+    group.add_argument(
+        "--validate-at",
+        type=_endpoint,
+        action="append",
+        default=[],
+        metavar="VARIABLE=URL",
+        help="a vendor's server of your own, such as GITLAB_BASE_URL=https://git.example.com",
+    )
 
 
 def _add_result(group: argparse._ArgumentGroup) -> None:
@@ -105,6 +116,13 @@ def _pid(text: str) -> int | None:
     if text.isdecimal():
         return int(text)
     raise argparse.ArgumentTypeError("the number of a process, or all")
+
+
+def _endpoint(text: str) -> tuple[str, str]:
+    variable, sign, url = text.partition("=")
+    if variable and sign and url:
+        return variable, url
+    raise argparse.ArgumentTypeError("a variable and a URL, such as GITLAB_BASE_URL=https://git.example.com")
 
 
 def _topic(text: str) -> tuple[str, str]:

@@ -139,6 +139,8 @@ class Finding(NamedTuple):
         attribution: Where it sits in the history, for ``--history``.
         advice: What to do about this kind, such as where it is revoked; may be empty.
         reported_by: The tool that found it; ours by default.
+        validity: What its vendor says, when a person let it be asked: ``active``, ``inactive``, or ``unknown`` when
+            there is no answer; else empty.
     """
 
     rule: str
@@ -158,6 +160,7 @@ class Finding(NamedTuple):
     attribution: Attribution | None = None
     advice: str = ""
     reported_by: str = "vantage-secrets"
+    validity: str = ""
 
 
 class Unread(NamedTuple):

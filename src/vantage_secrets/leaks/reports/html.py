@@ -230,7 +230,8 @@ def _verdict(finding: Finding) -> str:
 
 
 def _details(finding: Finding) -> Iterator[str]:
-    lines: Iterable[str] = (wording.known_people(finding.known) if finding.known else "", wording.encodings(finding))
+    people = wording.known_people(finding.known) if finding.known else ""
+    lines: Iterable[str] = (people, wording.validity(finding), wording.encodings(finding))
     yield from filter(None, lines)
     if finding.attribution:
         yield from wording.attribution_lines(finding.attribution, finding.place)

@@ -74,6 +74,7 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "attribution": finding.attribution and attribution_fields(finding.attribution),
         "advice": finding.advice,
         "reported_by": printable(finding.reported_by),
+        "validity": finding.validity,
     }
 
 

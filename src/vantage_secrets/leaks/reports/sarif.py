@@ -116,6 +116,8 @@ def _message(finding: Finding) -> str:
     parts = [finding.title]
     if finding.known:
         parts.append(wording.known_sentence(finding.known).rstrip("."))
+    if validity := wording.validity(finding):
+        parts.append(validity[:1].upper() + validity[1:])
     if encodings := wording.encodings(finding):
         parts.append(encodings[:1].upper() + encodings[1:])
     return _literal(". ".join(parts)) + "."
@@ -166,6 +168,8 @@ def _suppressions(finding: Finding) -> list[dict[str, str]]:
 
 def _properties(finding: Finding) -> dict[str, Any]:
     properties: dict[str, Any] = {"confidence": finding.confidence.value, "reportedBy": printable(finding.reported_by)}
+    if finding.validity:
+        properties["validity"] = finding.validity
     if finding.place.object_id:
         properties["objectId"] = finding.place.object_id
     if finding.reason and finding.status is Status.NEW:

@@ -132,6 +132,8 @@ def _details(entry: _Entry, *, show_all: bool) -> Iterator[str]:
     finding = entry.first
     if finding.known and (people := wording.known_people(finding.known)):
         yield people
+    if validity := wording.validity(finding):
+        yield validity
     if encodings := wording.encodings(finding):
         yield encodings
     if finding.attribution:

@@ -161,6 +161,15 @@ def known_people(known: KnownVersion) -> str:
     return "; ".join(filter(None, (owner, consumers)))
 
 
+def validity(finding: Finding) -> str:
+    """Return what the vendor said of a value; empty when nobody asked."""
+    return {
+        "active": "ACTIVE: its vendor accepts it now",
+        "inactive": "inactive: its vendor refuses it",
+        "unknown": "nobody could say whether it is active",
+    }.get(finding.validity, "")
+
+
 def encodings(finding: Finding) -> str:
     """Return the encodings around the value, from outside in; empty when there is none."""
     spelling = finding.known.spelling if finding.known else "raw"
