@@ -122,9 +122,10 @@ class Examiner:
             miss: Told when something in it could not be read, such as too much encoded text.
         """
         budget = _Budget(miss)
-        found = list(self._from_structure(data, path)) if path else []
         if candidates is None:
             candidates = self.survey(data)
+        has_mark = any(index >= self.matcher.marks_from for index, _end in candidates)
+        found = list(self._from_structure(data, path, has_mark=has_mark)) if path or has_mark else []
         found += self._from_text(data, candidates, 0, budget)
         if any(index == _KNOWN for index, _end in candidates):
             found += self._from_known(data)
@@ -216,10 +217,12 @@ class Examiner:
                 if inner.value not in raw:
                     yield inner._replace(begin=begin, end=end, decoded=(kind, *inner.decoded))
 
-    def _from_structure(self, data: bytes, path: str) -> Iterator[Detection]:
-        from vantage_secrets.leaks.credential_files import KINDS, parser_for
+    def _from_structure(self, data: bytes, path: str, *, has_mark: bool) -> Iterator[Detection]:
+        from vantage_secrets.leaks.credential_files import KINDS, parser_for, parser_of_text
 
-        parser = parser_for(path)
+        parser = parser_for(path) if path else None
+        if parser is None and has_mark:
+            parser = parser_of_text(data)
         if parser is None:
             return
         for field in parser(data):

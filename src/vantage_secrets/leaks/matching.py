@@ -43,26 +43,26 @@ class ActiveRule(NamedTuple):
 class Matcher:
     """The rules, compiled. Safe to use from several threads.
 
-    Candidates are ids with the offset where they end: below ``len(rules)`` a rule's index, then an anchor's, then a
-    file name's.
+    Candidates are ids with the offset where they end: below ``len(rules)`` a rule's index; then an anchor's; from
+    ``names_from`` on a file name in one of Git's trees that a parser knows (``leaks.credential_files``); from
+    ``marks_from`` on words that such a file has under any name.
     """
 
     def __init__(
         self,
         rules: Sequence[ActiveRule],
         anchors: Sequence[Anchor],
-        names: Sequence[bytes],
+        name_count: int,
         digest: str,
         database: hyperscan.Database,
     ) -> None:
         self.rules = rules
         self.anchors = anchors
-        self.names = names
-        """Endings of file names that have a parser (``leaks.credential_files``), looked for in Git's trees."""
         self.digest = digest
         """Digest of all of this; the same rules have the same."""
         self.anchors_from = len(rules)
         self.names_from = len(rules) + len(anchors)
+        self.marks_from = self.names_from + name_count
         self._database = database
         self._own = threading.local()
 
@@ -126,7 +126,7 @@ def _key_of(files: Sequence[Path]) -> str:
 def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]:
     import hashlib
 
-    from vantage_secrets.leaks.credential_files import BASE_NAMES, SUFFIXES
+    from vantage_secrets.leaks.credential_files import BASE_NAMES, MARKS, SUFFIXES
     from vantage_secrets.leaks.prefilter import derive, required_words
     from vantage_secrets.leaks.ruleset import load_rules
 
@@ -143,9 +143,10 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
         expressions.append(expression)
         words.update(dict.fromkeys(required_words(rule.regex)))
     anchors = anchors_for(words)
-    names = [b" " + name + b"\0" for name in BASE_NAMES] + [suffix + b"\0" for suffix in SUFFIXES]
+    names = [*(b" " + name + b"\0" for name in BASE_NAMES), *(suffix + b"\0" for suffix in SUFFIXES), b" .env."]
     expressions += [anchor.expression for anchor in anchors]
-    expressions += [b"".join(b"\\x%02x" % byte for byte in name) for name in names]
+    expressions += [b"(?i:%b)" % b"".join(b"\\x%02x" % byte for byte in name) for name in names]
+    expressions += [b"".join(b"\\x%02x" % byte for byte in mark) for mark in MARKS]
     database = engine.Database(mode=engine.HS_MODE_BLOCK)
     try:
         database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=0)
@@ -155,7 +156,7 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     metadata = {
         "rules": rules,
         "anchors": [[a.expression.decode("latin-1"), a.kind, a.length, a.skipped] for a in anchors],
-        "names": [name.decode("latin-1") for name in names],
+        "name_count": len(names),
         "digest": hashlib.sha256(text.encode()).hexdigest()[:16],
     }
     return metadata, database
@@ -165,7 +166,7 @@ def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
     return Matcher(
         [ActiveRule(Rule(*rule), lookback, reach) for rule, lookback, reach in metadata["rules"]],
         [Anchor(text.encode("latin-1"), *more) for text, *more in metadata["anchors"]],
-        [name.encode("latin-1") for name in metadata["names"]],
+        metadata["name_count"],
         metadata["digest"],
         database,
     )

@@ -116,7 +116,7 @@ class ObjectCache:
                 yield id_, found
 
     def _put_together(self) -> None:
-        """Put many files into one; what another scan writes meanwhile is not touched, and nothing is lost on the way."""
+        """Put many files into one; what another scan writes meanwhile is not touched, and nothing is lost."""
         for kind, between in (("found", b"\n"), ("seen", b"")):
             paths = self._files(kind)
             if len(paths) > _FILES_MAX:
@@ -154,7 +154,7 @@ def state_of(repository: Repository) -> str:
                 text += [
                     f"{each.name} {each.stat().st_size}" for each in os.scandir(entry) if each.name.endswith(".pack")
                 ]
-            elif len(entry.name) == 2:  # noqa: PLR2004 - the first two digits of the ids of the objects in it
+            elif len(entry.name) == 2:  # the first two digits of the ids of the objects in it
                 text += [entry.name + each.name for each in os.scandir(entry)]
     text.append(str(repository.path))
     return hashlib.sha256("\n".join([text[0], *sorted(text[1:])]).encode()).hexdigest()[:32]

@@ -139,10 +139,12 @@ class ObjectScan:
 
     def _note_names(self, tree: bytes, candidates: Candidates) -> None:
         """Note the blobs that the tree gives a name of a known structure; an entry is ``mode name NUL id``."""
+        matcher = self._examiner.matcher
         for rule, end in candidates:
-            if rule >= self._examiner.matcher.names_from:
-                id_ = tree[end : end + self._repository.id_bytes].hex()
-                name = tree[tree.rfind(b" ", 0, end) + 1 : end - 1].decode("utf-8", "replace")
+            if matcher.names_from <= rule < matcher.marks_from:
+                nul = tree.find(b"\0", end - 1)
+                id_ = tree[nul + 1 : nul + 1 + self._repository.id_bytes].hex()
+                name = tree[tree.rfind(b" ", 0, nul) + 1 : nul].decode("utf-8", "replace")
                 with self._lock:
                     self._named.setdefault(id_, name)
 
