@@ -22,6 +22,7 @@ from vantage_secrets.leaks.finding import Coverage, KnownVersion
 from vantage_secrets.leaks.fingerprint import KEY_VARIABLE, FingerprintKey, load_key
 from vantage_secrets.leaks.known import FingerprintBook, KnownValues, RetiredLookup, collect
 from vantage_secrets.leaks.known.retired import alphabet_of
+from vantage_secrets.leaks.known.words import WordSearch
 from vantage_secrets.manifest import SecretSpec
 from vantage_secrets.secret import SecretName, SecretReading, SecretValue, Stage
 from vantage_secrets.testing import FakeClock, MemoryStore
@@ -323,10 +324,13 @@ def test_words_worth_a_try_are_as_long_as_a_retired_value_and_of_its_alphabet(va
     version = KnownVersion("KEY", "1", "retired", "RETIRED")
     lookup = RetiredLookup([retired_row(value, version)], KEY)
     text = b"token: <" + value + b">, or " + value + b"00"
-    words = [match[0] for pattern in lookup.token_patterns() for match in re.finditer(pattern, text)]
+    search = WordSearch(lookup)
+    words = [text[slice(*search.span_of(found))] for found in search.ends_in(text)]
     assert words == ([] if alphabet == "other" else [value])
     assert [lookup.of(word) for word in words] == [version] * len(words)
-    assert RetiredLookup([], KEY).token_patterns() == ()
+    assert WordSearch(RetiredLookup([], KEY)).ends_in(text) == []
+    at_the_edges = [value[slice(*search.span_of(found))] for found in search.edges_of(value)]
+    assert set(at_the_edges) == set(words)
 
 
 def retired_row(value: bytes, version: KnownVersion):

@@ -15,12 +15,15 @@ from vantage_secrets.leaks.prefilter import REACH_MAX
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.known import KnownSearch, RetiredLookup
+    from vantage_secrets.leaks.known.words import WordSearch
 
 Candidates = Sequence[tuple[int, int]]
 """Ids of a ``Matcher`` with the offsets where they end."""
 
 _KNOWN = -1
 """The id, among candidates, of our own values."""
+_WORDS_FROM = -2
+"""From this id downwards: words that may be a value that we no longer have, one id for each shape."""
 _RANKS = {Confidence.LOW: 0, Confidence.MEDIUM: 2, Confidence.HIGH: 4}
 _CONTEXT = 256
 """A rule, and the judgement after it, see so much before and behind where a match may be, in bytes."""
@@ -62,6 +65,12 @@ class Detection(NamedTuple):
         return f"Detection({self.rule!r}, {self.begin}, {self.end})"
 
 
+def _word_search(retired: RetiredLookup) -> WordSearch:
+    from vantage_secrets.leaks.known.words import WordSearch
+
+    return WordSearch(retired)
+
+
 class _Verdict(NamedTuple):
     """What a rule says about a candidate; offsets are in its surroundings."""
 
@@ -86,6 +95,7 @@ class Examiner:
         self.matcher = matcher
         self._known = known
         self._retired = retired
+        self._words = _word_search(retired) if retired is not None and len(retired) else None
         self._compiled: dict[int, re.Pattern[bytes]] = {}
         self._verdicts: dict[tuple[int, int, int, bytes], _Verdict | None] = {}
 
@@ -104,6 +114,14 @@ class Examiner:
         found = self.matcher.find(buffer)
         if self._known is not None:
             found += [(_KNOWN, hit.end) for hit in self._known.find(buffer)]
+        if self._words is not None:
+            found += [(_WORDS_FROM - shape, end) for shape, end in self._words.ends_in(buffer)]
+        return found
+
+    def _survey_alone(self, data: bytes) -> list[tuple[int, int]]:
+        found = self.survey(data)
+        if self._words is not None:
+            found += [(_WORDS_FROM - shape, end) for shape, end in self._words.edges_of(data)]
         return found
 
     def examine(
@@ -123,21 +141,22 @@ class Examiner:
         """
         budget = _Budget(miss)
         if candidates is None:
-            candidates = self.survey(data)
+            candidates = self._survey_alone(data)
         has_mark = any(index >= self.matcher.marks_from for index, _end in candidates)
         found = list(self._from_structure(data, path, has_mark=has_mark)) if path or has_mark else []
         found += self._from_text(data, candidates, 0, budget)
         if any(index == _KNOWN for index, _end in candidates):
             found += self._from_known(data)
-        if self._retired is not None:
+        if self._retired is not None and self._words is not None:
             found = [self._with_retired(detection) for detection in found]
+            found += self._from_words(data, candidates, self._retired)
         return _without_overlaps(found)
 
     def _from_text(self, data: bytes, candidates: Candidates, depth: int, budget: _Budget) -> Iterator[Detection]:
         ends: dict[int, int] = {}
         anchors = []
         for index, end in candidates:
-            if index == _KNOWN:
+            if index <= _KNOWN:
                 continue
             if index < self.matcher.anchors_from:
                 yield from self._confirmed(data, index, end, ends)
@@ -235,25 +254,30 @@ class Examiner:
     def _from_known(self, data: bytes) -> Iterator[Detection]:
         assert self._known is not None
         for hit in self._known.find(data):
-            verdict = self._known.version_of(hit)
             decoded = () if hit.spelling == "raw" else (hit.spelling,)
-            yield Detection(
-                "known-value",
-                f"The value of {verdict.secret}",
-                Confidence.HIGH,
-                f"Rotate it: vantage-secrets rotate {verdict.secret}" if verdict.is_dangerous else "",
-                hit.begin,
-                hit.end,
-                self._known.value_of(hit),
-                decoded,
-                verdict,
-            )
+            version, value = self._known.version_of(hit), self._known.value_of(hit)
+            yield _of_ours(version, hit.begin, hit.end, value)._replace(decoded=decoded)
+
+    def _from_words(self, data: bytes, candidates: Candidates, retired: RetiredLookup) -> Iterator[Detection]:
+        assert self._words is not None
+        for index, end in candidates:
+            if index <= _WORDS_FROM:
+                begin, last = self._words.span_of((_WORDS_FROM - index, end))
+                version = retired.of(data[begin:last])
+                if version is not None:
+                    yield _of_ours(version, begin, last, data[begin:last])
 
     def _with_retired(self, detection: Detection) -> Detection:
         assert self._retired is not None
         if detection.known is not None:
             return detection
         return detection._replace(known=self._retired.of(detection.value))
+
+
+def _of_ours(version: KnownVersion, begin: int, end: int, value: bytes) -> Detection:
+    advice = f"Rotate it: vantage-secrets rotate {version.secret}" if version.is_dangerous else ""
+    title = f"The value of {version.secret}"
+    return Detection("known-value", title, Confidence.HIGH, advice, begin, end, value, known=version)
 
 
 class _Budget:

@@ -73,14 +73,12 @@ class RetiredLookup:
             return None
         return self._versions.get(self._key.fingerprint(value))
 
-    def token_patterns(self) -> tuple[bytes, ...]:
-        """Return regular expressions for words that are worth a try: as long as a retired value, of its alphabet.
+    def words(self) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
+        """Return which words are worth a try: for each class of a regular expression the lengths, in bytes.
 
         A value that is no single word has none; it is told only where a rule captures it.
         """
-        return tuple(
-            rb"(?<![%b])(?:%b)(?![%b])"
-            % (characters, b"|".join(rb"[%b]{%d}" % (characters, n) for n in lengths), characters)
-            for name, characters in _ALPHABETS.items()
-            if (lengths := sorted(self._lengths.get(name, ())))
+        found = (
+            (_ALPHABETS[name], tuple(sorted(lengths))) for name, lengths in self._lengths.items() if name in _ALPHABETS
         )
+        return tuple(found)
