@@ -149,6 +149,16 @@ def _decode_base64(data: bytes, end: int, anchor: Anchor) -> Run | None:
         return None
 
 
+def decoded_base64(text: bytes) -> bytes:
+    """Return what a whole text says in base64, with either alphabet; empty when it is none."""
+    try:
+        return b64decode(
+            text.rstrip(b"=").translate(_FROM_URL_SAFE) + b"=" * (-len(text.rstrip(b"=")) % 4), validate=True
+        )
+    except Base64Error:
+        return b""
+
+
 def _decode_hex(data: bytes, end: int, anchor: Anchor) -> Run | None:
     begin = end - anchor.length
     first, last = _extent(data, begin, end, _HEX, _HEX)

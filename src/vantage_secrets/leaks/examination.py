@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, run_at
+from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, decoded_base64, run_at
 from vantage_secrets.leaks.finding import Confidence, KnownVersion
 from vantage_secrets.leaks.judgement import accepts, value_of
 from vantage_secrets.leaks.matching import Matcher
@@ -228,13 +228,17 @@ class Examiner:
             for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget):
                 if inner.value not in raw:  # what an escape did not touch was found without decoding
                     yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
-            yield from self._known_decoded(run.text, raw, run.begin, run.end, anchor.kind)
-
-    def _known_decoded(self, text: bytes, raw: bytes, begin: int, end: int, kind: str) -> Iterator[Detection]:
-        if self._known is not None:
-            for inner in self._from_known(text):
+            for inner in self._ours_in(run.text):
                 if inner.value not in raw:
-                    yield inner._replace(begin=begin, end=end, decoded=(kind, *inner.decoded))
+                    yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
+
+    def _ours_in(self, text: bytes) -> Iterator[Detection]:
+        """Yield our own values in decoded text."""
+        if self._known is not None:
+            yield from self._from_known(text)
+        if self._words is not None and self._retired is not None:
+            words = [*self._words.ends_in(text), *self._words.edges_of(text)]
+            yield from self._from_words(text, [(_WORDS_FROM - shape, end) for shape, end in words], self._retired)
 
     def _from_structure(self, data: bytes, path: str, *, has_mark: bool) -> Iterator[Detection]:
         from vantage_secrets.leaks.credential_files import KINDS, parser_for, parser_of_text
@@ -271,7 +275,10 @@ class Examiner:
         assert self._retired is not None
         if detection.known is not None:
             return detection
-        return detection._replace(known=self._retired.of(detection.value))
+        told = self._retired.of(detection.value)
+        if told is None and (inner := decoded_base64(detection.value)):
+            told = self._retired.of(inner) or self._retired.of(inner.partition(b":")[2])  # a login: user:password
+        return detection._replace(known=told)
 
 
 def _of_ours(version: KnownVersion, begin: int, end: int, value: bytes) -> Detection:
