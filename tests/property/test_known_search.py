@@ -8,15 +8,18 @@ import random
 import re
 import string
 import threading
+import traceback
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
+import hyperscan
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.canary import canary
+from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.finding import KnownVersion
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 from vantage_secrets.leaks.known import KnownHit, KnownSearch, KnownValue
@@ -258,6 +261,19 @@ def test_threads_search_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found == {number: [number] * 20 for number in range(8)}
+
+
+def test_what_the_engine_does_not_compile_is_an_error_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(hyperscan.Database):
+        def compile(self, *_: object, expressions: list[bytes], **__: object) -> None:
+            raise hyperscan.error(repr(expressions))
+
+    monkeypatch.setattr(hyperscan, "Database", Refusing)
+    value = canary()
+    with pytest.raises(InvalidInputError, match="cannot be compiled") as caught:
+        search(value).find(b"text")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "\\x" not in told
 
 
 def test_no_representation_shows_a_value() -> None:
