@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.leaks.slow_scan import scan
 from vantage_secrets.leaks.names import kind_of
 from vantage_secrets.leaks.passwords import is_password
 from vantage_secrets.leaks.placeholders import is_placeholder
+from vantage_secrets.leaks.ruleset import load_rules, rule_files
 from vantage_secrets.leaks.wordlikeness import word_share
 
 QUOTED = re.compile(rb"""(?P<password_name>(?i:pass|pwd)\w*)["']?\s?(?:=|:|,|\()\s?["'](?P<secret>[^"']+)["']""")
@@ -177,3 +179,42 @@ def test_the_judge_takes_any_bytes(value: bytes) -> None:
     assert match
     assert is_password(match, match["secret"]) in (True, False)
     assert is_placeholder(value) in (True, False)
+
+
+GENERIC = [rule for rule in load_rules(rule_files()) if rule.category == "generic"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: {{ .Values.db.password | b64enc | quote }}",
+        '  "AWS::IAM::AccessKey": "bf29289b78d371e3",',
+        "key: Ed25519PrivateKey | X25519PrivateKey | None",
+        "    One can simply pass 'ascending9' to sort",
+        'const data_key = _mm256_xor_si256 (data_vec, "x");',
+        "    --- PASS: TestBucket/ipv6+zone (0.00s)",
+        '"minipass": "^7.0.3",',
+        "'password' => 'required|string|min:8|confirmed',",
+        "const {pass: n,fail: s} = partition(list, e => e.ok);",
+    ],
+)
+def test_what_real_files_have_beside_secrets_is_not_found(line: str) -> None:
+    assert scan(GENERIC, line.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '    storePassword "river2291"\n',
+        '#define DB_PASSWORD "river2291"\n',
+        "| password | river2291 |",
+        "private static final String DB_PASSWORD = 'river2291';",
+        "    'password' => env('DB_PASSWORD', 'river2291'),",
+        "public string Password { get; set; } = 'river2291';",
+        "- name: DB_PASSWORD\n  value: river2291",
+        "login with password `river2291`",
+    ],
+)
+def test_a_password_is_found_in_each_of_these_ways_to_give_it(line: str) -> None:
+    text = line.encode()
+    assert {text[spot.begin : spot.end] for spot in scan(GENERIC, text)} == {b"river2291"}

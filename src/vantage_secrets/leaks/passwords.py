@@ -20,7 +20,6 @@ from vantage_secrets.leaks.placeholders import is_placeholder
 from vantage_secrets.leaks.surroundings import full_name, is_code, is_given, is_quoted, names_a_secret
 from vantage_secrets.leaks.wordlikeness import word_share
 
-_KINDS = (("password_name", "password"), ("secret_name", "secret"))
 _PASSWORD_MAX = 128
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
 _PASSPHRASE = re.compile(rb"[a-z0-9]{2,12}(?:[ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
@@ -51,25 +50,32 @@ def is_password(match: re.Match[bytes], value: bytes) -> bool:
         return _is_key_material(match["block"])
     if "basic" in groups:
         value = _decoded(value)
-    core = value
-    if not is_quoted(match):
-        if not {"user", "exact"} & groups.keys() and is_code(match, value):
-            return False
-        core = value.rstrip(b",;)")
-    if len(core) < 4 or is_placeholder(value) or (core != value and is_placeholder(core)):
+    name_group = "password_name" if "password_name" in groups else "secret_name" if "secret_name" in groups else ""
+    name = full_name(match, name_group) if name_group else b""
+    if name_group and kind_of(name) + "_name" != name_group:
+        return False  # first, since it is the cheapest answer, and most candidates of those rules end here
+    if _stands_instead(match, value):
         return False
-    for group, kind in _KINDS:
-        if group in groups:
-            return _is_named(match, group, kind, value)
+    if name_group:
+        return _is_given_one(match, name_group, name, value)
     is_user = "user" in groups and match["user"] is not None and match["user"].lower() == value.lower()
     return not (is_user or (_LETTERS.match(value) and names_a_secret(value)) or _is_sentence(value))
 
 
-def _is_named(match: re.Match[bytes], group: str, kind: str, value: bytes) -> bool:
-    name = full_name(match, group)
-    if kind_of(name) != kind or name.lower() == value.lower() or not is_given(match, group, name, value):
+def _stands_instead(match: re.Match[bytes], value: bytes) -> bool:
+    """Whether the value is code, a reference or a placeholder."""
+    core = value
+    if not is_quoted(match):
+        if not {"user", "exact"} & match.re.groupindex.keys() and is_code(match, value):
+            return True
+        core = value.rstrip(b",;)")
+    return len(core) < 4 or is_placeholder(value) or (core != value and is_placeholder(core))
+
+
+def _is_given_one(match: re.Match[bytes], group: str, name: bytes, value: bytes) -> bool:
+    if name.lower() == value.lower() or not is_given(match, group, name, value):
         return False
-    return _like_a_password(value, is_quoted(match)) if kind == "password" else _like_a_token(value)
+    return _like_a_token(value) if group == "secret_name" else _like_a_password(value, is_quoted(match))
 
 
 def _like_a_password(value: bytes, has_quotes: bool) -> bool:
@@ -81,7 +87,7 @@ def _like_a_password(value: bytes, has_quotes: bool) -> bool:
         return _like_a_passphrase(value, has_quotes)
     marks = sum(not (48 <= byte < 58 or chr(byte).isalpha()) for byte in value)
     if marks == value.count(b"_") + value.count(b"-") and names_a_secret(value):
-        return len(_SWITCHES.findall(value)) > 3
+        return len(_SWITCHES.findall(value)) > 2
     if not re.search(rb"\d", value) and (not value.isascii() or (marks > 2 and word_share(value) >= 0.5)):
         return False
     return len(value) >= 6
