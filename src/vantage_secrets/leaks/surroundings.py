@@ -15,6 +15,8 @@ _IDENTIFIER = re.compile(rb"[.]?[A-Za-z_@][\w.\-/:]*$")
 _EXPRESSION = re.compile(rb"^[A-Za-z_][\w.]*[(\[]|[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
 _LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
 _NAME_MAX = 60
+_LINE_MAX = 200
+"""So far back is looked, at most, in bytes: the engine hands over no more than a little of what stands before."""
 _NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.\-]{0,60}\Z")
 _CLOSERS = (b",", b";", b")", b"}", b"]", b"(", b"[")
 _QUOTES = b"\"'`>["
@@ -81,23 +83,32 @@ def is_given(match: re.Match[bytes], group: str, name: bytes, value: bytes) -> b
     return not (b"(" in between or b"," in between) or _is_argument(match, match[group], between, value)
 
 
+def _line_before(text: bytes, offset: int) -> bytes | None:
+    """Return what its line has before ``offset``; nothing when that is longer than a line of a program is."""
+    begin = text.rfind(b"\n", max(offset - _LINE_MAX, 0), offset) + 1
+    return None if begin == 0 and offset > _LINE_MAX else text[begin:offset]
+
+
 def _is_in_template(match: re.Match[bytes]) -> bool:
-    line_begin = match.string.rfind(b"\n", 0, match.start())
-    line = match.string[max(line_begin, match.start() - 200, 0) : match.start()]
+    line = _line_before(match.string, match.start()) or b""
     return line.rfind(b"{{") > line.rfind(b"}}")
 
 
 def _is_row(text: bytes, offset: int) -> bool:
     """Whether the line at ``offset`` is a row of a table, rather than a pipeline or a union of types."""
-    return text[text.rfind(b"\n", 0, offset) + 1 : offset].lstrip().startswith(b"|")
+    line = _line_before(text, offset)
+    return line is not None and line.lstrip().startswith(b"|")
 
 
 def _stands_alone(match: re.Match[bytes], name_begin: int) -> bool:
     """Whether a line has nothing but a name and a quoted value, as in Gradle, or is a ``#define``."""
-    line_begin = match.string.rfind(b"\n", 0, name_begin) + 1
+    line = _line_before(match.string, name_begin)
     end = match.end("secret") + 1
-    first = match.string[line_begin:name_begin].split()[:1]
-    return first in ([], [b"#define"]) and match.string[end : end + 1] in (b"", b"\r", b"\n")
+    return (
+        line is not None
+        and line.split()[:1] in ([], [b"#define"])
+        and match.string[end : end + 1] in (b"", b"\r", b"\n")
+    )
 
 
 def _is_argument(match: re.Match[bytes], name: bytes, between: bytes, value: bytes) -> bool:
