@@ -89,7 +89,7 @@ def test_a_planted_value_is_found_however_it_is_spelled(name: str, value: str, b
     is_clear = value[-1] not in "&%\\'"
     last = end - 1 if is_clear else end - len(spell(value[-1])) - 1
     assert any(hit.begin <= begin + 1 and last <= hit.end for hit in hits), (name, value, hits)
-    assert planted == value.encode() or not is_clear or word in {hit.spelling for hit in hits}
+    assert value.encode() in planted or not is_clear or word in {hit.spelling for hit in hits}
 
 
 @MODERATE
@@ -185,17 +185,15 @@ def test_a_part_of_a_buffer_is_searched_as_if_it_were_all(begin: int, end: int) 
         assert made.find(view, begin, end) == expected
 
 
-def test_base64_that_is_broken_into_lines_is_found() -> None:
-    value = "".join(random.Random(1).choices(string.ascii_letters, k=90))
-    made = search(value)
-    for shift in range(60):
+@pytest.mark.parametrize("length", [40, 57, 90])
+def test_base64_that_is_broken_into_lines_is_found_wherever_the_lines_end(length: int) -> None:
+    value = "".join(random.Random(length).choices(string.ascii_letters, k=length))
+    made, broken_count = search(value), 0
+    for shift in range(76):
         lines = base64.encodebytes(b"x" * shift + value.encode())
-        cut_windows = not made.find(lines)
-        # Only where every break falls into the eight characters that are looked for, it is not.
-        if not cut_windows:
-            hit = made.find(lines)[0]
-            assert b"\n" in lines[hit.begin : hit.end]
-    assert sum(bool(made.find(base64.encodebytes(b"x" * shift + value.encode()))) for shift in range(60)) >= 45
+        (hit,) = made.find(lines)
+        broken_count += b"\n" in lines[hit.begin : hit.end]
+    assert broken_count >= 30
 
 
 def test_a_private_key_is_found_with_other_line_ends_and_indentation() -> None:
