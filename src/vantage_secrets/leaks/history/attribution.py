@@ -7,28 +7,37 @@ themselves. It costs about a tenth of reading the objects, and is asked only whe
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from vantage_secrets.leaks.finding import Attribution, Occurrence
 from vantage_secrets.leaks.history.repository import Repository
 
-_FORMAT = "--format=%x01%H %ct %an <%ae>"
-_LOG = ("log", "--all", "--raw", "-c", "-z", "--no-abbrev", "--no-renames", "--root", "--no-show-signature", _FORMAT)
+_LOG = (
+    *("log", "--all", "--raw", "-c", "-z", "--no-abbrev", "--no-renames", "--no-relative", "--root"),
+    *("--no-show-signature", "--format=%x01%H %T %ct %an <%ae>"),
+)
 _PERSON = re.compile(rb"^(?:committer|tagger) (.*) (\d+) [+-]\d{4}$", re.MULTILINE)
 _AUTHOR = re.compile(rb"^author (.*) (\d+) [+-]\d{4}$", re.MULTILINE)
 
 
-def sightings_of(repository: Repository, ids: Collection[str]) -> dict[str, list[Occurrence]]:
-    """Return the commits that bring each of some blobs, newest first.
+def sightings_of(repository: Repository, kinds: Mapping[str, str]) -> dict[str, list[Occurrence]]:
+    """Return the commits that bring each of some blobs and trees, newest first.
+
+    Args:
+        repository: Where they are.
+        kinds: Their ids, each with ``tree`` or something else.
 
     Raises:
         InvalidInputError: Git cannot go through the history.
     """
-    wanted = {id_.encode() for id_ in ids}
+    wanted = {id_.encode() for id_ in kinds}
     found: dict[str, list[Occurrence]] = {}
     width = 2 * repository.id_bytes
-    for part in repository.output(*_LOG).split(b"\x01")[1:]:
+    with_trees = ["-t"] if "tree" in kinds.values() else []
+    for part in repository.output(*_LOG, *with_trees).split(b"\x01")[1:]:
         head, *fields = part.split(b"\0")
+        if with_trees and (root := head.split(b" ", 2)[1]) in wanted:
+            found.setdefault(root.decode(), []).append(_occurrence(head, b"."))
         for position, field in enumerate(fields):
             changed = field.lstrip(b"\n")
             # ":mode mode old new status", and "::mode mode mode old old new status" for a merge of two.
@@ -41,7 +50,7 @@ def sightings_of(repository: Repository, ids: Collection[str]) -> dict[str, list
 
 
 def _occurrence(head: bytes, path: bytes) -> Occurrence:
-    commit, committed_at, author = head.rstrip(b"\n").decode("utf-8", "replace").split(" ", 2)
+    commit, _tree, committed_at, author = head.rstrip(b"\n").decode("utf-8", "replace").split(" ", 3)
     return Occurrence(commit, path.decode("utf-8", "replace"), author, int(committed_at))
 
 

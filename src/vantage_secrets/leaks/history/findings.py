@@ -7,20 +7,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.examination import Examiner
 from vantage_secrets.leaks.finding import Coverage, Finding, Occurrence, Place
 from vantage_secrets.leaks.history.attribution import by_path, of_commit, reachable_commits, sightings_of, summed_up
-from vantage_secrets.leaks.history.object_cache import ObjectCache, state_of
+from vantage_secrets.leaks.history.completeness import Completeness
+from vantage_secrets.leaks.history.object_cache import Answer, ObjectCache, state_of
 from vantage_secrets.leaks.history.objects import ObjectInfo, list_objects, size_of
 from vantage_secrets.leaks.history.repository import Repository
 from vantage_secrets.leaks.history.scanning import Examined, ObjectScan
 from vantage_secrets.leaks.recording import Found, Recorder
-from vantage_secrets.leaks.sources.contract import Document
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.scanner import Settings
 
 
+_UNREADABLE = b" missing"
+"""What Git writes behind the id of an object that it has and cannot read."""
 _FROM_CACHE = "object known from before"
 """What the coverage calls objects that an earlier scan examined."""
 
@@ -65,14 +68,22 @@ class HistoryScan:
         state = state_of(self._repository) if self._cache else ""
         answer = self._cache.answer(state) if self._cache else None
         if answer is not None:
-            findings, object_count = answer
-            self._whole.add(_FROM_CACHE, object_count)
-            self._recorder.record(Found(finding, b"") for finding in findings)
+            self._whole.add(_FROM_CACHE, answer.object_count)
+            self._whole.notes += answer.notes
+            self._recorder.record(Found(finding, b"") for finding in answer.findings)
             return
-        scan = ObjectScan(self._repository, self._examiner, self._label, self._coverage, self._settings.progress)
-        examined = scan.run(self._to_read(), self._settings.cores)
-        new = {one.info.id: list(self._found_in(one)) for one in examined}
-        found = attributed(self._repository, [each for some in new.values() for each in some] + self._known)
+        check = Completeness(self._repository, self._label)
+        try:
+            scan = ObjectScan(self._repository, self._examiner, self._label, self._coverage, self._settings.progress)
+            examined = scan.run(self._to_read(), self._settings.cores)
+        except BaseException:
+            check.stop()
+            raise
+        check.tell(self._coverage)
+        new: dict[str, list[_InObject]] = {}
+        for one in examined:
+            new.setdefault(one.info.id, []).extend(self._found_in(one))
+        found = self._attributed([each for some in new.values() for each in some] + self._known)
         if self._cache:
             self._keep(self._cache, state, scan.unread, new, found)
         self._whole.include(self._coverage)
@@ -89,10 +100,30 @@ class HistoryScan:
         looked_for = hashlib.sha256(f"{self._examiner.digest} {key.key_id} {settings.size_max}".encode()).hexdigest()
         return ObjectCache(settings.cache_folder / f"objects-{looked_for[:32]}", self._repository.id_bytes)
 
+    def _attributed(self, found: list[_InObject]) -> list[Found]:
+        """Return findings with their places in the history; without, where Git cannot go through it."""
+        try:
+            return attributed(self._repository, found)
+        except InvalidInputError as error:
+            self._coverage.miss(Place(self._label, kind="history"), f"which commits have the findings: {error.message}")
+            return [each.found for each in found]
+
+    def _listed(self) -> Iterator[bytes]:
+        """Yield the header of each object that Git can list."""
+        try:
+            for header in list_objects(self._repository):
+                if header.endswith(_UNREADABLE):
+                    id_ = header.partition(b" ")[0].decode()
+                    self._coverage.miss(Place(self._label, object_id=id_, kind="object"), "Git cannot read it")
+                else:
+                    yield header
+        except InvalidInputError as error:
+            self._coverage.miss(Place(self._label, kind="history"), error.message)
+
     def _to_read(self) -> Iterator[bytes]:
         """Yield the headers of the objects that must be read."""
         known_count = 0
-        for header in list_objects(self._repository):
+        for header in self._listed():
             if self._cache and self._cache.is_seen(header):
                 known_count += 1
                 id_ = header[: 2 * self._repository.id_bytes].decode()
@@ -114,10 +145,9 @@ class HistoryScan:
         return Found(finding._replace(place=finding.place._replace(source=self._label)), b"")
 
     def _found_in(self, examined: Examined) -> Iterator[_InObject]:
-        info = examined.info
-        place = Place(self._label, examined.name, info.id, info.kind)
-        own = of_commit(info.id, examined.data) if info.kind in ("commit", "tag") else None
-        for found in self._recorder.findings_in(Document(place, examined.data), examined.detections):
+        info, document = examined.info, examined.document
+        own = of_commit(info.id, document.data) if info.kind in ("commit", "tag") else None
+        for found in self._recorder.findings_in(document, examined.detections):
             yield _InObject(found, own)
 
     def _keep(
@@ -132,7 +162,8 @@ class HistoryScan:
             cache.add([id_ for id_ in self._ids if id_ not in unread and id_ not in changing], kept)
             if self._coverage.is_complete and not changing:
                 object_count = sum(self._coverage.counts.values())
-                cache.keep_answer(state, [each.finding for each in found], object_count)
+                notes = list(self._coverage.notes)
+                cache.keep_answer(state, Answer([each.finding for each in found], object_count, notes))
         except OSError as error:
             self._coverage.notes.append(
                 f"The cache could not be written ({error.strerror or 'refused'}): the next scan reads all of it again."
@@ -146,19 +177,33 @@ def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:
         repository: Where the objects are.
         found: The findings in each object.
     """
-    blobs = {each.found.finding.place.object_id for each in found if each.own is None}
-    sightings = sightings_of(repository, blobs) if blobs else {}
+    placed_ids = {each.found.finding.place.object_id: each.found.finding.place.kind for each in found if not each.own}
+    sightings = sightings_of(repository, placed_ids) if placed_ids else {}
     reachable = reachable_commits(repository, (each.own.commit for each in found if each.own))
-    groups: dict[tuple[object, ...], list[tuple[Found, Occurrence | None]]] = {}
+    groups: dict[_Group, list[tuple[Found, Occurrence | None]]] = {}
     for each in found:
+        finding = each.found.finding
+        member = finding.place.path if finding.place.kind == "member" else ""
         for path, occurrences in _places_of(each, sightings, reachable):
-            key = (each.found.finding.rule, each.found.finding.fingerprint, path, each.own and each.own.commit)
-            members = groups.setdefault(key, [])
-            members += [(each.found, occurrence) for occurrence in occurrences] or [(each.found, None)]
+            key = _Group(finding.rule, finding.fingerprint, path, member, each.own.commit if each.own else "")
+            groups.setdefault(key, []).extend((each.found, occurrence) for occurrence in occurrences or (None,))
     # A secret that is known at a path needs no second finding for versions of the file that no ref leads to any more.
-    placed = {key[:2] for key in groups if key[2]}
-    kept = {key: members for key, members in groups.items() if key[2] or key[3] or key[:2] not in placed}
-    return [_put_together(str(key[2]), members) for key, members in kept.items()]
+    placed = {(key.rule, key.fingerprint) for key in groups if key.path}
+    return [
+        _put_together(key, members)
+        for key, members in groups.items()
+        if key.path or key.commit or (key.rule, key.fingerprint) not in placed
+    ]
+
+
+class _Group(NamedTuple):
+    """What findings that are put together have in common; ``commit`` for those in a commit's or tag's own text."""
+
+    rule: str
+    fingerprint: str
+    path: str
+    member: str
+    commit: str
 
 
 def _places_of(
@@ -170,12 +215,13 @@ def _places_of(
     return by_path(sightings, place.object_id).items()
 
 
-def _put_together(path: str, members: list[tuple[Found, Occurrence | None]]) -> Found:
+def _put_together(group: _Group, members: list[tuple[Found, Occurrence | None]]) -> Found:
     """Return one finding for all its versions: where it stands in the newest of them."""
     newest = max(members, key=_age)[0]
     finding = newest.finding
     attribution = summed_up(occurrence for _found, occurrence in members if occurrence is not None)
-    place = finding.place._replace(path=path or finding.place.path)
+    path = group.path + group.member if group.path else finding.place.path
+    place = finding.place._replace(path=path)
     return Found(finding._replace(place=place, attribution=attribution), newest.value)
 
 

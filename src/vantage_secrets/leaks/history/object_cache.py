@@ -3,8 +3,8 @@
 Objects never change, so an object that was examined with the same rules need not be read again. For each set of rules,
 of our own values and fingerprint key there is a folder with
 
-- ``seen-*``: ids of objects that were examined, as they are, one after the other;
-- ``found-*``: for each object with findings its id and the findings, a JSON line each;
+- ``read-*``: which objects were examined, and what was found in those that have findings. Both are in one file with
+  its digest: an object that is known without its findings would be clean, so a damaged file counts for nothing;
 - ``state-*``: the findings of a repository, named after a digest of its objects and refs: as long as nothing in it
   changes, they are the answer.
 
@@ -17,9 +17,9 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vantage_secrets.leaks.finding import (
     Attribution,
@@ -33,9 +33,24 @@ from vantage_secrets.leaks.finding import (
 from vantage_secrets.leaks.history.repository import Repository
 
 _FILES_MAX = 16
-"""More files than this of one kind are put together into one."""
+"""More files than this are put together into one."""
 _STATES_MAX = 64
 """So many answers are kept, the youngest."""
+_DIGEST_BYTES = 32
+
+
+class Answer(NamedTuple):
+    """What a scan of a whole repository came to, when it could read everything.
+
+    Attributes:
+        findings: What it found.
+        object_count: How many objects there are.
+        notes: What it noted.
+    """
+
+    findings: list[Finding]
+    object_count: int
+    notes: list[str]
 
 
 class ObjectCache:
@@ -50,14 +65,16 @@ class ObjectCache:
         self._folder = folder / f"{id_bytes}"
         self._id_bytes = id_bytes
         self._seen: set[bytes] | None = None
+        self._lines: list[bytes] = []
         self._found: dict[str, list[Any]] | None = None
 
-    def answer(self, state: str) -> tuple[list[Finding], int] | None:
-        """Return the findings of a repository in that state, and how many objects it has, if that is known."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            content = json.loads((self._folder / f"state-{state}.json").read_bytes())
-            return [finding_of(each) for each in content["findings"]], content["objects"]
-        return None
+    def answer(self, state: str) -> Answer | None:
+        """Return what is known of a repository in that state, if it is."""
+        content = _content(self._folder / f"state-{state}")
+        if not content:
+            return None
+        kept = json.loads(content)
+        return Answer([finding_of(each) for each in kept["findings"]], kept["objects"], kept["notes"])
 
     def is_seen(self, header: bytes) -> bool:
         """Return whether an object, ``id type size``, was examined before."""
@@ -68,9 +85,12 @@ class ObjectCache:
     def findings_of(self, id_: str) -> list[tuple[Finding, Occurrence | None]]:
         """Return what was found in an object that was examined before."""
         if self._found is None:
-            self._found = self._read_found()
-        kept = self._found.get(id_, [])
-        return [(finding_of(plain), Occurrence(*own) if own else None) for plain, own in kept]
+            self._found = {}
+            for line in self._lines:
+                known_id, some = json.loads(line)
+                kept = self._found.setdefault(known_id, [])
+                kept += [each for each in some if each not in kept]
+        return [(finding_of(plain), Occurrence(*own) if own else None) for plain, own in self._found.get(id_, [])]
 
     def add(self, ids: Iterable[str], found: dict[str, list[tuple[Finding, Occurrence | None]]]) -> None:
         """Keep which objects were examined and what was found in them.
@@ -79,66 +99,73 @@ class ObjectCache:
             OSError: The disk is full or takes no files; nothing is half there.
         """
         seen = bytes.fromhex("".join(ids))
-        if found:  # first: an object that is seen without its findings would be clean
-            lines = [json.dumps([id_, found[id_]]) for id_ in found]
-            self._write(f"found-{os.urandom(8).hex()}", "\n".join(lines).encode())
-        if seen:
-            self._write(f"seen-{os.urandom(8).hex()}", seen)
+        if seen or found:
+            self._write(f"read-{os.urandom(8).hex()}", _packed([json.dumps([id_, found[id_]]) for id_ in found], seen))
         self._put_together()
 
-    def keep_answer(self, state: str, findings: Iterable[Finding], object_count: int) -> None:
-        """Keep the findings of a repository in that state.
+    def keep_answer(self, state: str, answer: Answer) -> None:
+        """Keep what is known of a repository in that state.
 
         Raises:
             OSError: The disk is full or takes no files.
         """
-        content = {"findings": list(findings), "objects": object_count}
-        self._write(f"state-{state}.json", json.dumps(content).encode())
+        content = {"findings": answer.findings, "objects": answer.object_count, "notes": answer.notes}
+        self._write(f"state-{state}", json.dumps(content).encode())
         kept = sorted(self._folder.glob("state-*"), key=lambda path: path.stat().st_mtime)
         for old in kept[:-_STATES_MAX]:
             old.unlink(missing_ok=True)
 
-    def _files(self, kind: str) -> list[Path]:
-        return sorted(self._folder.glob(f"{kind}-*"))
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("read-*"))
 
     def _read_seen(self) -> set[bytes]:
         size = self._id_bytes
-        parts = [part for path in self._files("seen") if (part := _content(path)) and len(part) % size == 0]
-        return {part[at : at + size] for part in parts for at in range(0, len(part), size)}
-
-    def _read_found(self) -> dict[str, list[Any]]:
-        return dict(self._found_lines(self._files("found")))
-
-    def _found_lines(self, paths: Iterable[Path]) -> Iterator[tuple[str, list[Any]]]:
-        for path in paths:
-            for line in _content(path).splitlines():
-                id_, found = json.loads(line)
-                yield id_, found
+        seen = set[bytes]()
+        for path in self._files():
+            lines, ids = _unpacked(_content(path))
+            self._lines += lines
+            seen.update(ids[at : at + size] for at in range(0, len(ids), size))
+        return seen
 
     def _put_together(self) -> None:
         """Put many files into one; what another scan writes meanwhile is not touched, and nothing is lost."""
-        for kind, between in (("found", b"\n"), ("seen", b"")):
-            paths = self._files(kind)
-            if len(paths) > _FILES_MAX:
-                self._write(f"{kind}-{os.urandom(8).hex()}", between.join(_content(path) for path in paths))
-                for path in paths:
-                    path.unlink(missing_ok=True)
+        paths = self._files()
+        if len(paths) > _FILES_MAX:
+            parts = [_unpacked(_content(path)) for path in paths]
+            lines = list(dict.fromkeys(line.decode() for some, _ids in parts for line in some))
+            self._write(f"read-{os.urandom(8).hex()}", _packed(lines, b"".join(ids for _some, ids in parts)))
+            for path in paths:
+                path.unlink(missing_ok=True)
 
     def _write(self, name: str, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = self._folder / f".{name}.{os.getpid()}"
         try:
             with draft.open("xb") as file:
-                file.write(content)
+                file.write(hashlib.sha256(content).digest() + content)
             draft.replace(self._folder / name)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
 
 
+def _packed(lines: Sequence[str], ids: bytes) -> bytes:
+    text = "\n".join(lines).encode()
+    return len(text).to_bytes(8, "big") + text + ids
+
+
+def _unpacked(content: bytes) -> tuple[list[bytes], bytes]:
+    """Return the lines of findings and the ids that ``_packed`` put together."""
+    end = 8 + int.from_bytes(content[:8], "big")
+    return content[8:end].splitlines(), content[end:]
+
+
 def _content(path: Path) -> bytes:
-    with contextlib.suppress(FileNotFoundError):  # another scan has put it together with others
-        return path.read_bytes()
+    """Return what was written to a file; nothing when it is not there, or is not what was written."""
+    with contextlib.suppress(OSError):  # another scan may have put it together with others
+        content = path.read_bytes()
+        if hashlib.sha256(content[_DIGEST_BYTES:]).digest() == content[:_DIGEST_BYTES]:
+            return content[_DIGEST_BYTES:]
     return b""
 
 
@@ -147,8 +174,9 @@ def state_of(repository: Repository) -> str:
 
     A pack's name is the digest of its content (gitformat-pack); a loose object's is its own.
     """
-    text = [repository.output("for-each-ref", "--format=%(refname) %(objectname)").decode("utf-8", "replace")]
-    for folder in _object_folders(repository.common_folder / "objects"):
+    refs = repository.output("for-each-ref", "--format=%(refname) %(objectname)")
+    text = [(refs + _content_of_head(repository)).decode("utf-8", "replace")]
+    for folder in _object_folders(repository):
         for entry in os.scandir(folder):
             if entry.name == "pack":
                 text += [
@@ -160,13 +188,27 @@ def state_of(repository: Repository) -> str:
     return hashlib.sha256("\n".join([text[0], *sorted(text[1:])]).encode()).hexdigest()[:32]
 
 
-def _object_folders(folder: Path) -> Iterator[Path]:
+def _content_of_head(repository: Repository) -> bytes:
+    with contextlib.suppress(OSError):
+        return (repository.folder / "HEAD").read_bytes()
+    return b""
+
+
+def _object_folders(repository: Repository) -> Iterator[Path]:
+    """Yield where a repository has objects; in a hook of a push, the new ones wait outside of it."""
+    yield from _with_alternates(repository.common_folder / "objects")
+    for variable in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"):
+        for folder in filter(None, os.environ.get(variable, "").split(":")):
+            yield from _with_alternates(repository.path / folder)
+
+
+def _with_alternates(folder: Path) -> Iterator[Path]:
     yield folder
     alternates = folder / "info" / "alternates"
     if alternates.is_file():
         for line in alternates.read_text("utf-8", "surrogateescape").splitlines():
             if line and not line.startswith("#"):
-                yield from _object_folders(folder / line)
+                yield from _with_alternates(folder / line)
 
 
 def finding_of(plain: list[Any]) -> Finding:

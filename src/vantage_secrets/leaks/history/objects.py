@@ -146,8 +146,7 @@ class ObjectReader:
             if not reason and length == piece.byte_count:
                 yield from _mapped(piece, memory)
                 return
-            with mmap.mmap(memory, max(length, 1), prot=mmap.PROT_READ) as content:
-                good, bad, rest = _sorted_out(piece.headers, content, length)
+            good, bad, rest = _sorted_out(piece.headers, memory, length)
             for header in bad:
                 self._miss(ObjectInfo.of(header), "the object is missing")
             if good:  # once more, without the missing ones: then everything is where it must be
@@ -181,21 +180,19 @@ def _mapped(piece: Piece, memory: int) -> Iterator[tuple[Piece, memoryview]]:
         yield piece, view
 
 
-def _sorted_out(
-    headers: Sequence[bytes], content: mmap.mmap, length: int
-) -> tuple[list[bytes], list[bytes], list[bytes]]:
+def _sorted_out(headers: Sequence[bytes], memory: int, length: int) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """Return which objects came as a whole, which are missing, and which did not come."""
     good: list[bytes] = []
     bad: list[bytes] = []
     begin = 0
     for position, header in enumerate(headers):
         end = begin + len(header) + 1 + size_of(header)
-        if content[begin : begin + len(header) + 1] == header + b"\n" and end < length:
+        if end < length and os.pread(memory, len(header) + 1, begin) == header + b"\n":
             good.append(header)
             begin = end + 1
             continue
         said = header[: header.index(b" ")] + b" missing\n"
-        if content[begin : begin + len(said)] != said:
+        if begin + len(said) > length or os.pread(memory, len(said), begin) != said:
             return good, bad, list(headers[position:])
         bad.append(header)
         begin += len(said)

@@ -12,7 +12,10 @@ from vantage_secrets.errors import InvalidInputError
 _ENVIRONMENT = {
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_NO_LAZY_FETCH": "1",  # a partial clone must not go and fetch; what is missing is reported
+    # A partial clone must not go and fetch; what is missing is reported. Git before 2.44 knows only the second.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # an object that another one stands for is still there
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_PAGER": "cat",
 }

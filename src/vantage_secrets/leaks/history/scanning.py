@@ -10,6 +10,8 @@ from vantage_secrets.leaks.examination import Candidates, Detection, Examiner
 from vantage_secrets.leaks.finding import Coverage, Place
 from vantage_secrets.leaks.history.objects import ObjectInfo, ObjectReader, Piece, describe_objects, pieces
 from vantage_secrets.leaks.history.repository import Repository
+from vantage_secrets.leaks.sources.contract import Document
+from vantage_secrets.leaks.sources.recognition import HEAD_BYTES, LFS_BYTES_MAX, LFS_MARK, TAIL_BYTES, archive_kind
 
 
 class Examined(NamedTuple):
@@ -17,15 +19,14 @@ class Examined(NamedTuple):
 
     Attributes:
         info: The object.
-        data: Its content.
-        detections: What was found; offsets are in ``data``.
-        name: Its file name, when that gave it a structure; else empty.
+        document: Its content, or a member of it when it is an archive; the path is a file name when that gave it a
+            structure, ``!member`` for a member, else empty.
+        detections: What was found; offsets are in the document.
     """
 
     info: ObjectInfo
-    data: bytes
+    document: Document
     detections: list[Detection]
-    name: str = ""
 
 
 class ObjectScan:
@@ -55,9 +56,10 @@ class ObjectScan:
         self._lock = threading.Lock()
         self._listing = threading.Lock()
         self._found: dict[str, Examined] = {}
+        self._inside: list[Examined] = []
         self._named: dict[str, str] = {}
         self.unread: set[str] = set()
-        """Ids of objects that could not be read."""
+        """Ids of objects that could not be read, or not all of them."""
 
     def run(self, headers: Iterable[bytes], cores: int) -> list[Examined]:
         """Return the objects that hold secrets.
@@ -84,7 +86,7 @@ class ObjectScan:
         if failures:
             raise failures[0]
         self._examine_named()
-        return list(self._found.values())
+        return [*self._found.values(), *self._inside]
 
     def _work(self, waiting: Iterator[Piece]) -> None:
         with ObjectReader(self._repository, self._miss).reading() as read:
@@ -109,6 +111,7 @@ class ObjectScan:
             if info.kind == "tree":
                 self._note_names(data, candidates)
             self._keep(info, data, candidates)
+        self._look_inside(piece, view)
         self._count(piece)
         if self._progress:
             self._progress(piece.byte_count)
@@ -131,11 +134,42 @@ class ObjectScan:
         return found
 
     def _keep(self, info: ObjectInfo, data: bytes, candidates: Candidates, name: str = "") -> None:
-        place = Place(self._label, name, info.id, info.kind)
-        detections = self._examiner.examine(data, name, candidates, lambda reason: self._coverage.miss(place, reason))
+        document = Document(Place(self._label, name, info.id, info.kind), data)
+        detections = self._examiner.examine(data, name, candidates, lambda reason: self._miss(info, reason))
         if detections:
             with self._lock:
-                self._found[info.id] = Examined(info, data, detections, name)
+                self._found[info.id] = Examined(info, document, detections)
+
+    def _look_inside(self, piece: Piece, view: memoryview) -> None:
+        """Examine what is inside the blobs that are archives, and tell those that stand for something elsewhere."""
+        for position, header in enumerate(piece.headers):
+            begin, end = piece.span_of(position)
+            if b" blob " not in header or begin == end:
+                continue
+            head = bytes(view[begin : min(end, begin + HEAD_BYTES)])
+            if archive_kind(head, bytes(view[max(begin, end - TAIL_BYTES) : end])):
+                self._expand(ObjectInfo.of(header), bytes(view[begin:end]))
+            elif end - begin < LFS_BYTES_MAX and head.startswith(LFS_MARK):
+                self._miss(ObjectInfo.of(header), "Git LFS pointer: its content is not here")
+
+    def _expand(self, info: ObjectInfo, data: bytes) -> None:
+        from vantage_secrets.leaks.sources.archives import members_of
+
+        inside = Coverage()
+        for member in members_of(Document(Place(self._label, "", info.id, info.kind), data), inside):
+            place = member.place
+
+            def miss(reason: str, place: Place = place) -> None:
+                inside.miss(place, reason)
+
+            detections = self._examiner.examine(member.data, place.path, miss=miss)
+            if detections:
+                with self._lock:
+                    self._inside.append(Examined(info, member, detections))
+        with self._lock:
+            self._coverage.include(inside)
+            if inside.unread:
+                self.unread.add(info.id)
 
     def _note_names(self, tree: bytes, candidates: Candidates) -> None:
         """Note the blobs that the tree gives a name of a known structure; an entry is ``mode name NUL id``."""
