@@ -9,6 +9,7 @@ from typing import Any
 
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.rule import Rule
+from vantage_secrets.leaks.shorthands import written_out
 
 RULES_FOLDER = Path(__file__).parent / "rules"
 
@@ -69,9 +70,11 @@ def _rule_of(table: dict[str, Any], file: Path) -> Rule:
             f"{place} has {'an unknown' if unknown else 'no'} {', '.join(sorted(unknown) or missing)}.",
             hint=f"A rule has {', '.join(field for field in Rule._fields if field != 'category')}.",
         )
-    rule = Rule(
-        **{key: tuple(value) if key in _LISTS else value for key, value in table.items()}, category=file.stem
-    )
+    rule = Rule(**{key: tuple(value) if key in _LISTS else value for key, value in table.items()}, category=file.stem)
+    try:
+        rule = rule._replace(regex=written_out(rule.regex))
+    except ValueError as error:
+        raise InvalidInputError(f"{place}: {error}.", hint="docs/how-to/write-a-rule.md lists them.") from error
     _check(rule, place)
     return rule
 
