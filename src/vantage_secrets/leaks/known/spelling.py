@@ -227,7 +227,12 @@ _LINE_END = rb"\r?\n[ \t]{1,40}|\r\n|\\n\\?\n?[ \t]{0,40}"
 
 _ESCAPES: Final = tuple(
     (re.compile(mark, re.DOTALL), word)
-    for mark, word in ((rb"\\.", "json"), (rb"&(?:amp|lt|gt|quot|apos|#\w+);", "xml"), (rb"%[0-9A-Fa-f]{2}", "url"), (rb"\+", "url"))
+    for mark, word in (
+        (rb"\\.", "json"),
+        (rb"&(?:amp|lt|gt|quot|apos|#\w+);", "xml"),
+        (rb"%[0-9A-Fa-f]{2}", "url"),
+        (rb"\+", "url"),
+    )
 )
 
 
