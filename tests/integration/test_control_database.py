@@ -30,9 +30,11 @@ from tests.servers.postgresql_fixtures import (  # noqa: F401  # Fixtures.
 from tests.targets import context, reading
 from vantage_secrets.database import SCHEMA_VERSION, Database, api_keys_table, metadata
 from vantage_secrets.errors import DatabaseError
-from vantage_secrets.secret import SecretValue
+from vantage_secrets.leaks.fingerprint import FingerprintKey
+from vantage_secrets.leaks.known import FingerprintBook
+from vantage_secrets.secret import SecretName, SecretValue
 from vantage_secrets.targets.api_key import ApiKeyTarget, ApiKeyVerifier
-from vantage_secrets.testing import TargetContract
+from vantage_secrets.testing import FakeClock, TargetContract
 
 pytestmark = POSTGRESQL_GROUP
 
@@ -152,6 +154,22 @@ def test_a_database_of_an_earlier_schema_becomes_one_of_this_and_keeps_its_keys(
         assert connection.exec_driver_sql("SELECT version FROM schema").scalar_one() == SCHEMA_VERSION == 3
         assert {*inspect(connection).get_table_names()} == {*metadata.tables}
     again.close()
+
+
+def test_fingerprints_of_values_are_kept_once_and_retired_once(either_url: str) -> None:
+    database, clock, value = Database(either_url), FakeClock(), canary()
+    book = FingerprintBook(database, FingerprintKey(b"k" * 32), clock=clock)
+    for _ in range(2):
+        book.remember(SecretName("a/b"), "1", SecretValue(value))
+    book.retire(SecretName("a/b"), "1")
+    clock.advance(timedelta(days=1))
+    book.retire(SecretName("a/b"), "1")
+    told = book.lookup({}).of(value.encode())
+    assert told is not None
+    assert told.verdict == "RETIRED since 2026-01-01 12:00 UTC"
+    assert book.settle([], lambda _name: True) == []
+    assert len(book.lookup({})) == 1
+    database.close()
 
 
 # several processes
