@@ -131,7 +131,7 @@ def _from_first_word(nodes: list[_Flagged]) -> tuple[int, list[_Flagged]]:
 
 
 def _word_length(nodes: list[_Flagged]) -> int:
-    """Return the length of the word with which all that ``nodes`` match begins, of the shortest if there are several."""
+    """Return the length of the word that all that ``nodes`` match begins with; of the shortest if there are several."""
     length = 0
     for node in nodes:
         if node.code is codes.BRANCH:
