@@ -183,7 +183,7 @@ def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:
     groups: dict[_Group, list[tuple[Found, Occurrence | None]]] = {}
     for each in found:
         finding = each.found.finding
-        member = finding.place.path if finding.place.kind == "member" else ""
+        member = f"!{finding.place.path}" if finding.place.kind == "member" else ""
         for path, occurrences in _places_of(each, sightings, reachable):
             key = _Group(finding.rule, finding.fingerprint, path, member, each.own.commit if each.own else "")
             groups.setdefault(key, []).extend((each.found, occurrence) for occurrence in occurrences or (None,))

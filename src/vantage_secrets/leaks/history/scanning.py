@@ -20,7 +20,7 @@ class Examined(NamedTuple):
     Attributes:
         info: The object.
         document: Its content, or a member of it when it is an archive; the path is a file name when that gave it a
-            structure, ``!member`` for a member, else empty.
+            structure, a member's path inside the archive, else empty.
         detections: What was found; offsets are in the document.
     """
 
