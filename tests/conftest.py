@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +19,26 @@ from tests.canary import leaks_below, leaks_in, planted
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background so, and child processes would inherit a Ctrl-C that does nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_OWN_HOME = "VANTAGE_SECRETS_TESTS_HOME"
+
+
+def pytest_configure(config: pytest.Config) -> None:  # noqa: ARG001 - the name is pytest's
+    """Give all tests, of every worker, one place for compiled rules and a fingerprint key, and none of the user's."""
+    if _OWN_HOME not in os.environ:
+        home = tempfile.mkdtemp(prefix="vantage-secrets-tests-")
+        os.environ |= {
+            _OWN_HOME: home,
+            "VANTAGE_SECRETS_CACHE_FOLDER": f"{home}/cache",
+            "XDG_CONFIG_HOME": f"{home}/config",
+        }
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it when the last worker has ended."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(_OWN_HOME), ignore_errors=True)
+
 
 _OFFLINE = ("unit", "property", "contract", "crash")
 

@@ -30,6 +30,13 @@ class Progress:
             sys.stderr.write(f"\r\x1b[2KScanning … {self._byte_count / 1e6:,.0f} MB read, {rate:,.0f} MB/s")
             sys.stderr.flush()
 
+    def say(self, text: str) -> None:
+        """Show what takes long just now."""
+        if self._is_shown:
+            self._was_shown = True
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+
     def __enter__(self) -> Progress:
         return self
 

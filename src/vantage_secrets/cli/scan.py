@@ -45,6 +45,7 @@ def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Cand
     from vantage_secrets.leaks.scanner import Scan
 
     with ExitStack() as stack:
+        progress = stack.enter_context(Progress())
         workspace = stack.enter_context(_workspace(chosen, manifest)) if _needs_manifest(chosen) else None
         listener = candidates.take if candidates is not None else None
         made = Scan(settings_of(chosen)._replace(progress=stack.enter_context(Progress()), listener=listener))
@@ -54,7 +55,7 @@ def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Cand
             made.read_history(Path(path))
         for source, words in _sources(chosen, workspace):
             made.read(source, words)
-        yield made
+    return made
 
 
 def settings_of(chosen: argparse.Namespace) -> Settings:
@@ -191,7 +192,12 @@ def fingerprint_key(chosen: argparse.Namespace) -> FingerprintKey:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path | None:
-    """Return where this user's compiled rules and read objects are kept; nothing when there is no home."""
+    """Return where this user's compiled rules and read objects are kept; nothing when there is no home.
+
+    ``VANTAGE_SECRETS_CACHE_FOLDER`` names it, for a build that keeps it from one run to the next.
+    """
+    if environment.get("VANTAGE_SECRETS_CACHE_FOLDER"):
+        return Path(environment["VANTAGE_SECRETS_CACHE_FOLDER"])
     home = environment.get("HOME")
     base = environment.get("XDG_CACHE_HOME") or (home and f"{home}/.cache")
     return Path(base) / "vantage-secrets" / "leaks" if base else None

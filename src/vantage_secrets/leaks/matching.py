@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,12 +89,15 @@ def _engine() -> Any:
     return hyperscan
 
 
-def open_matcher(files: Sequence[Path], cache_folder: Path | None) -> Matcher:
+def open_matcher(
+    files: Sequence[Path], cache_folder: Path | None, notice: Callable[[str], None] | None = None
+) -> Matcher:
     """Return the rules of ``files``, compiled; from the cache when they were compiled before.
 
     Args:
         files: Rule files (``ruleset.rule_files``).
         cache_folder: Where compiled rules are kept; nowhere when there is none, or when it takes no files.
+        notice: Told when they are compiled, which takes seconds.
 
     Raises:
         InvalidInputError: A rule has a mistake.
@@ -105,6 +108,8 @@ def open_matcher(files: Sequence[Path], cache_folder: Path | None) -> Matcher:
         matcher = _read(kept)
         if matcher:
             return matcher
+    if notice:
+        notice("Compiling the rules, once for this machine …")
     metadata, database = _compile(files)
     if kept:
         _write(kept, metadata, database)

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
         listener: Told each finding with its value, in memory.
         cores: How many to use.
         progress: Told how many bytes were examined since the last time.
+        notice: Told, for a person who waits, what takes long just now.
         size_max: Largest object of a history that is read, in bytes.
     """
 
@@ -44,6 +45,7 @@ class Settings(NamedTuple):
     listener: Callable[[Finding, bytes], None] | None = None
     cores: int = 1
     progress: Callable[[int], None] | None = None
+    notice: Callable[[str], None] | None = None
     size_max: int = 268_435_456
 
 
@@ -58,7 +60,7 @@ class Scan:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.coverage = Coverage()
-        matcher = open_matcher(rule_files(settings.more_rules), settings.cache_folder)
+        matcher = open_matcher(rule_files(settings.more_rules), settings.cache_folder, settings.notice)
         self.examiner = Examiner(matcher, settings.known, settings.retired)
         self._started_at = time.time()
         today = time.strftime("%Y-%m-%d", time.gmtime(self._started_at))
