@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _OWN_HOME = "VANTAGE_SECRETS_TESTS_HOME"
 
 
-def pytest_configure(config: pytest.Config) -> None:  # noqa: ARG001 - the name is pytest's
+def pytest_configure(config: pytest.Config) -> None:
     """Give all tests, of every worker, one place for compiled rules and a fingerprint key, and none of the user's."""
     if _OWN_HOME not in os.environ:
         home = tempfile.mkdtemp(prefix="vantage-secrets-tests-")

@@ -34,13 +34,11 @@ def scan(words: Sequence[str], manifest: Path | None = None) -> int:
         return watch(words[1:], manifest)
     chosen = parser().parse_args(words)
     candidates = _candidates(chosen)
-    with _scanned(chosen, manifest, candidates) as done:
-        return _write(done, chosen, candidates)
+    return _write(_scanned(chosen, manifest, candidates), chosen, candidates)
 
 
-@contextmanager
-def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Candidates | None) -> Iterator[Scan]:
-    """Give the scan when it has read everything."""
+def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Candidates | None) -> Scan:
+    """Return the scan when it has read everything."""
     from vantage_secrets.cli.progress import Progress
     from vantage_secrets.leaks.scanner import Scan
 
@@ -48,7 +46,7 @@ def _scanned(chosen: argparse.Namespace, manifest: Path | None, candidates: Cand
         progress = stack.enter_context(Progress())
         workspace = stack.enter_context(_workspace(chosen, manifest)) if _needs_manifest(chosen) else None
         listener = candidates.take if candidates is not None else None
-        made = Scan(settings_of(chosen)._replace(progress=stack.enter_context(Progress()), listener=listener))
+        made = Scan(settings_of(chosen)._replace(progress=progress, notice=progress.say, listener=listener))
         if chosen.known and workspace:
             made.look_for(*workspace.known_values(made.coverage, made.recorder.key))
         for path in _histories(chosen):

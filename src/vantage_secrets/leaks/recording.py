@@ -1,4 +1,4 @@
-"""From detections to findings: line and column, fingerprint, what comments and the baseline say. The values end here."""
+"""From detections to findings: line, column, fingerprint, what comments and the baseline say. The values end here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from vantage_secrets.leaks.examination import Detection
-from vantage_secrets.leaks.finding import Finding, Place, Status
+from vantage_secrets.leaks.finding import Finding, Status
 from vantage_secrets.leaks.fingerprint import FingerprintKey
-from vantage_secrets.leaks.suppression import suppression_for
 from vantage_secrets.leaks.sources.contract import Document
+from vantage_secrets.leaks.suppression import suppression_for
 
 
 class Judge(Protocol):
