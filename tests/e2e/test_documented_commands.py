@@ -23,6 +23,7 @@ from tests.canary import canary, leaks_in, planted
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^( *)<!-- tested: ([a-z-]+) -->\n\1```(\w+)\n(.*?)\1```", re.DOTALL | re.MULTILINE)
+ERASED = re.compile(r"[^\r\n]*\r\x1b\[2K")
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 KEYS = ("VANTAGE_API_KEY", "API_KEY", "WORKER_CLICKHOUSE_PASSWORD", "API_CLICKHOUSE_PASSWORD", "KAFKA_SASL_PASSWORD")
 FROM_NOTHING = ("README.md", "docs/tutorials/out-of-dotenv.md")
@@ -73,7 +74,7 @@ def typed(words: list[str], folder: Path) -> tuple[int, str]:
         while piece := os.read(ours, 65_536):
             shown += piece
     os.close(ours)
-    return process.wait(), STYLE.sub("", shown.decode().replace("\r\n", "\n"))
+    return process.wait(), STYLE.sub("", ERASED.sub("", shown.decode().replace("\r\n", "\n")))
 
 
 def run(block: str, folder: Path) -> None:
