@@ -56,8 +56,8 @@ def _daemon(chosen: argparse.Namespace, manifest: Path | None) -> int:
 
 
 def _watch_settings(chosen: argparse.Namespace, manifest: Path | None) -> WatchSettings:
-    from vantage_secrets.cli.scan import fingerprint_key, settings_of
-    from vantage_secrets.cli.watch_hook import scanning
+    from vantage_secrets.cli.scan import fingerprint_key
+    from vantage_secrets.cli.watch_hook import scanning, settings_in
     from vantage_secrets.cli.watch_words import repositories
     from vantage_secrets.clock import parse_duration
     from vantage_secrets.leaks.watch.watcher import WatchSettings
@@ -67,15 +67,17 @@ def _watch_settings(chosen: argparse.Namespace, manifest: Path | None) -> WatchS
         raise InvalidInputError("--every is from 1s to 1d.")
     if note := fingerprint_key(chosen).note:
         raise InvalidInputError(f"What was told before could not be known again. {note}")
-    settings_of(chosen)  # a mistake in the baseline is found before anything is accepted
+    watched = repositories(chosen.repository)
+    for path in watched.values():
+        settings_in(path, chosen)  # a mistake in a baseline is found before anything is accepted
 
     def scan(path: Path) -> Report:
-        with scanning(chosen, manifest, "scan watch") as made:
+        with scanning(chosen, manifest, path, "scan watch") as made:
             made.read_history(path)
             return made.report()
 
     return WatchSettings(
-        repositories(chosen.repository),
+        watched,
         chosen.state or _state_folder(os.environ),
         scan,
         _tell,

@@ -14,7 +14,7 @@ from vantage_secrets.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.finding import Report
-    from vantage_secrets.leaks.scanner import Scan
+    from vantage_secrets.leaks.scanner import Scan, Settings
     from vantage_secrets.leaks.watch.pushes import RefUpdate
 
 
@@ -53,7 +53,7 @@ def _is_handed_over(chosen: argparse.Namespace, updates: Sequence[RefUpdate]) ->
 def _report_on_push(chosen: argparse.Namespace, manifest: Path | None, updates: Sequence[RefUpdate]) -> Report:
     from vantage_secrets.leaks.watch.pushed import PushedSource
 
-    with scanning(chosen, manifest, "scan watch hook") as made:
+    with scanning(chosen, manifest, Path(), "scan watch hook") as made:
         source = PushedSource(Path(), updates, size_max=chosen.max_file_size)
         made.read(source, "what is pushed")
         report = made.report()
@@ -91,7 +91,8 @@ def _hook_command(chosen: argparse.Namespace, manifest: Path | None) -> list[str
     program = [sys.executable, "-P", "-c", "from vantage_secrets.cli import main; main()"]
     front = ["--manifest", str(manifest_path(manifest))] if chosen.known else []
     words = ["--refuse"] if chosen.refuse else []
-    for option in ("socket", "baseline", "key_file"):
+    words += ["--baseline", chosen.baseline] if chosen.baseline else []  # Git runs it in the repository's folder
+    for option in ("socket", "key_file"):
         if getattr(chosen, option):
             words += [f"--{option.replace('_', '-')}", str(Path(getattr(chosen, option)).absolute())]
     for path in chosen.rules:
@@ -102,19 +103,33 @@ def _hook_command(chosen: argparse.Namespace, manifest: Path | None) -> list[str
 
 
 @contextmanager
-def scanning(chosen: argparse.Namespace, manifest: Path | None, words: str) -> Iterator[Scan]:
-    """Give a new scan, which looks for the store's values too when that was asked for."""
-    from vantage_secrets.cli.scan import settings_of
+def scanning(chosen: argparse.Namespace, manifest: Path | None, repository: Path, words: str) -> Iterator[Scan]:
+    """Give a new scan, which looks for the store's values too when that was asked for.
+
+    Args:
+        chosen: The command's words.
+        manifest: The manifest that was named.
+        repository: The folder that the baseline's path is seen from.
+        words: What stands in the audit log.
+    """
     from vantage_secrets.leaks.scanner import Scan
 
     with ExitStack() as stack:
-        made = Scan(settings_of(chosen))
+        made = Scan(settings_in(repository, chosen))
         if chosen.known:
             from vantage_secrets.cli.session import recorded_session
 
             workspace = stack.enter_context(recorded_session(manifest, words))
             made.look_for(*workspace.known_values(made.coverage, made.recorder.key))
         yield made
+
+
+def settings_in(repository: Path, chosen: argparse.Namespace) -> Settings:
+    """Return the settings of a scan of that repository; the path of a baseline is seen from its folder."""
+    from vantage_secrets.cli.scan import settings_of
+
+    baseline = chosen.baseline and str(repository / chosen.baseline)
+    return settings_of(argparse.Namespace(**{**vars(chosen), "baseline": baseline}))
 
 
 def manifest_path(manifest: Path | None) -> Path:

@@ -91,7 +91,7 @@ def _add_search(made: Parser) -> None:
     group = made.add_argument_group("what to look for")
     group.add_argument("--known", action="store_true", help="the values in the manifest's store too; on record")
     group.add_argument("--rules", action="append", default=[], metavar="FILE", help="rules of yours besides ours")
-    group.add_argument("--baseline", metavar="FILE", help="what is known already")
+    group.add_argument("--baseline", metavar="FILE", help="what is known already, seen from the repository's folder")
     group.add_argument("--key-file", metavar="FILE", help="the key of the fingerprints (one of your own)")
     group.add_argument(
         "--max-file-size", type=size, default=268_435_456, metavar="SIZE", help="largest to read (256MB)"

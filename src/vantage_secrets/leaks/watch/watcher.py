@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from vantage_secrets.errors import InvalidInputError, StoreUnavailableError, VantageSecretsError
 from vantage_secrets.leaks.finding import Finding, Report
-from vantage_secrets.leaks.history.repository import environment
 from vantage_secrets.leaks.reports.json_report import finding_fields, place_fields
 from vantage_secrets.leaks.reports.wording import count, instant, printable, where
 from vantage_secrets.leaks.watch.pushes import Push
@@ -28,6 +27,7 @@ from vantage_secrets.leaks.watch.waiting import WaitingPushes
 _RETRY_SECONDS = 30.0
 """After so long a scan that failed, or a notice that nobody took, is tried again."""
 _FETCH_SECONDS_MAX = 600
+_FETCH_PASSED_ON = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
 _LINES_MAX = 20
 """So many findings are named in one notice."""
 _UNREAD_MAX = 100
@@ -153,7 +153,7 @@ class Watcher:
             code = self._scan(name, [Push.of(record.content) for record in taken])
         except BrokenPipeError:  # nobody reads the log any more: to go on would be to lose what is found
             raise
-        except (VantageSecretsError, OSError) as error:
+        except Exception as error:  # one repository that cannot be scanned must not end the watch over the others
             self._waiting.give_back(name, taken)
             self._retry_at[name] = time.monotonic() + _RETRY_SECONDS
             self._problem(name, _words_of(error))
@@ -201,7 +201,7 @@ class Watcher:
         nothing = subprocess.DEVNULL
         command = ["git", "-C", str(path), "fetch", "--all", "--quiet"]
         with subprocess.Popen(  # noqa: S603 - the words are ours
-            command, stdin=nothing, stdout=nothing, stderr=nothing, env=environment()
+            command, stdin=nothing, stdout=nothing, stderr=nothing, env=_fetch_environment()
         ) as self._fetching:
             try:
                 code = self._fetching.wait(_FETCH_SECONDS_MAX)
@@ -228,6 +228,15 @@ class Watcher:
         self._settings.tell({"event": event, "at": instant(time.time()), **fields})
 
 
+def _fetch_environment() -> dict[str, str]:
+    """Return the environment that ``git fetch`` runs with: nothing points it to another repository, or asks a person.
+
+    A scan's Git may not use the network; this one must.
+    """
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("GIT_") or key in _FETCH_PASSED_ON}
+    return kept | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
 def _locked(folder: Path) -> int:
     import fcntl
 
@@ -245,10 +254,12 @@ def _locked(folder: Path) -> int:
     return descriptor
 
 
-def _words_of(error: VantageSecretsError | OSError) -> str:
+def _words_of(error: Exception) -> str:
     if isinstance(error, VantageSecretsError):
         return f"{error.message} {error.hint} It is tried again by itself."
-    return f"{error.strerror or type(error).__name__}. It is tried again by itself."
+    # SECURITY: the text of an error that is not ours may hold anything, so only its type is told.
+    words = error.strerror if isinstance(error, OSError) else f"An unexpected {type(error).__name__}"
+    return f"{words or type(error).__name__}. It is tried again by itself."
 
 
 def _notice_of(name: str, findings: Iterable[Finding]) -> tuple[str, str]:
