@@ -24,7 +24,9 @@ _WORDS_MAX = 16
 LEAD_MAX = 256
 """What may stand before a rule's first word, at most, for the prefilter to begin at the word, in bytes."""
 _WORD_MIN = 3
-"""Shortest word to begin with."""
+"""Shortest word to begin with, in bytes."""
+_WORD_ENOUGH = 6
+"""A longer word is no better, in bytes: hyperscan looks for eight at most."""
 NEAR_MAX = 1_024
 """Where only the last repeat has no limit, a match is first looked for up to so far behind the candidate, in bytes."""
 REACH_MAX = 16_384
@@ -89,7 +91,7 @@ def derive(regex: str) -> Prefilter:
         ValueError: The expression refers back to a group or can match nothing at all.
     """
     tree = parser.parse(regex.encode())
-    lead, nodes = _from_first_word(_flattened(list(tree), tree.state.flags))
+    lead, nodes = _from_best_word(_flattened(list(tree), tree.state.flags))
     piece = _sequence(nodes, is_last=True)
     if not piece.least:
         raise ValueError("it can match an empty text")
@@ -115,19 +117,21 @@ def _flattened(nodes: list[Any], flags: int) -> list[_Flagged]:
     return flat
 
 
-def _from_first_word(nodes: list[_Flagged]) -> tuple[int, list[_Flagged]]:
-    """Return ``nodes`` from their first word on, and how wide what stands before it may be.
+def _from_best_word(nodes: list[_Flagged]) -> tuple[int, list[_Flagged]]:
+    """Return ``nodes`` from their longest word on, and how wide what stands before it may be.
 
-    Where an expression begins with a word, hyperscan looks at nothing but places with that word.
+    Where an expression begins with a rare word, hyperscan looks at nothing but places with that word.
     """
+    best, longest = (0, nodes), _WORD_MIN - 1
     lead = 0
     for position, node in enumerate(nodes):
+        length = min(_word_length(nodes[position:]), _WORD_ENOUGH)
+        if length > longest:
+            best, longest = (lead, nodes[position:]), length
+        lead += _width(node)[1]
         if lead > LEAD_MAX:
             break
-        if _word_length(nodes[position:]) >= _WORD_MIN:
-            return lead, nodes[position:]
-        lead += _width(node)[1]
-    return 0, nodes
+    return best
 
 
 def _word_length(nodes: list[_Flagged]) -> int:
