@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.table import BenchRow
+from benchmarks.table import BenchRow, bars_as_markdown, machine
 
 GROUPS = (
     "client",
@@ -32,8 +29,6 @@ GROUPS = (
 )
 """Each is a module ``benchmarks.bench_GROUP`` with ``run(quick) -> list[BenchRow]``."""
 
-_HEADINGS = ("What", "Ours", "Beside it", "Ratio", "Bar", "Holds")
-
 
 def main() -> int:
     """Run the chosen groups, print their table, and return 1 when a bar does not hold."""
@@ -49,7 +44,7 @@ def main() -> int:
         print(f"==> {group}", file=sys.stderr, flush=True)
         measure: Callable[[bool], list[BenchRow]] = import_module(f"benchmarks.bench_{group}").run
         rows += measure(options.quick)
-    table = _markdown(rows)
+    table = bars_as_markdown(rows)
     print(table)
     if options.output:
         options.output.write_text(f"{_heading()}\n\n{table}\n", encoding="utf-8")
@@ -61,18 +56,7 @@ def main() -> int:
 
 def _heading() -> str:
     rule = "A ratio is ours to what stands beside it, in one run. Absolute figures move from machine to machine."
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"# Benchmarks\n\nWritten by `make bench`, {datetime.now(UTC):%Y-%m-%d}: {machine}. {rule}"
-
-
-def _markdown(rows: list[BenchRow]) -> str:
-    cells = [_HEADINGS, *((r.what, r.ours, r.peer, r.ratio, r.bar, "yes" if r.holds else "NO") for r in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS))]
-    lines = [
-        "| " + " | ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return "\n".join(lines)
+    return f"# Benchmarks\n\nWritten by `make bench`, {machine()}. {rule}"
 
 
 if __name__ == "__main__":

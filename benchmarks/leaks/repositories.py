@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -34,11 +35,15 @@ _LINES = (
     "    {0}-{1}: {{ {2}: {n}, {3}: '{4}/{5}' }}",
     "        log.debug('%s %s of %s', {0}.{1}, {2}, {3}[{n}])",
     "        assert {0}_{1}({2}) == {n}",
+    "",
+)
+_RARE_LINES = (
     '    "{0}.{1}": {{"integrity": "sha256-{hash}", "{2}": "https://{3}.example.org/{4}/{5}"}},',
     "        password = settings.{0}_{1}.password",
     "        token = self.{0}.next_token({1})",
-    "",
 )
+_RARE = 0.01
+"""How often a line is a rare one: of the lines of flask and pip, 1 in 200 has a word for a secret."""
 _FILE_COUNT = 240
 _LINES_A_FILE = 260
 
@@ -65,6 +70,12 @@ def planted_text(seed: int = 1) -> str:
     """Return the text of the planted file: a token of a format that every scanner knows, in line ``PLANTED_LINE``."""
     token = expand("ghp_{alnum:30}{github-checksum}", random.Random(seed))
     return f"# Planted by the benchmark; it opens nothing.\nHOST=ci.example.org\nGITHUB_TOKEN={token}\n"
+
+
+def planted_blob() -> str:
+    """Return Git's name of the planted text: the SHA-1 of ``blob LENGTH NUL CONTENT`` (gitformat-pack)."""
+    content = planted_text().encode()
+    return hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def prepared(source: Path, folder: Path, known: str) -> Prepared:
@@ -186,6 +197,7 @@ def _edit(lines: list[str], generator: random.Random) -> None:
 
 def _line(generator: random.Random) -> str:
     words = generator.choices(_WORDS, k=6)
-    return generator.choice(_LINES).format(
+    lines = _RARE_LINES if generator.random() < _RARE else _LINES
+    return generator.choice(lines).format(
         *words, n=generator.randrange(1_000), hash=f"{generator.getrandbits(256):064x}"
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.leaks.scanners import Scanner, Spot
+from benchmarks.leaks.scanners import Scanner, Spot, folder_of
 
 _SAMPLE_SECONDS = 0.01
 _PEERS_VARIABLES = ("BETTERLEAKS_", "GITLEAKS_", "GIT_", "KF_", "KINGFISHER_", "PYTHON", "VANTAGE_", "XDG_")
@@ -88,7 +88,9 @@ def _started(
     with (report if scanner.writes_to_output else Path(os.devnull)).open("wb") as output:
         command = scanner.command(words, target, report)
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, env=dict(environment))
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.DEVNULL, env=dict(environment), cwd=folder_of(target)
+        )
     return process, began
 
 

@@ -15,6 +15,8 @@ Spot = tuple[str, int]
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-.\w]*\w)?")
 
+_OBJECT = re.compile(r"/objects/([0-9a-f]{2})/([0-9a-f]{38,62})$")
+
 
 class Scanner(NamedTuple):
     """A scanner.
@@ -22,7 +24,8 @@ class Scanner(NamedTuple):
     Attributes:
         name: What the tables call it.
         program: The file to run.
-        tree: Words behind the program that scan a folder or file; ``{target}`` and ``{report}`` are put in.
+        tree: Words behind the program that scan a folder or file; ``{target}``, ``{report}`` and ``{name}``, the target
+            from the folder that the program is started in, are put in.
         history: Words that scan all of a repository's history; empty where it cannot.
         read: Yields the spots of a report, with paths as the scanner has them.
         writes_to_output: Whether the report comes on standard output.
@@ -37,7 +40,7 @@ class Scanner(NamedTuple):
 
     def command(self, words: Sequence[str], target: Path, report: Path) -> list[str]:
         """Return the whole command."""
-        return [str(self.program), *(word.format(target=target, report=report) for word in words)]
+        return [str(self.program), *(word.format(target=target, report=report, name=_name(target)) for word in words)]
 
     def spots(self, report: Path, target: Path) -> set[Spot]:
         """Return what a report says was found below ``target``.
@@ -71,10 +74,17 @@ def version_in(text: str) -> str:
     return found[0]
 
 
+def folder_of(target: Path) -> Path:
+    """Return the folder that a scan of ``target`` is started in, and that paths are told from."""
+    return target if target.is_dir() else target.parent
+
+
+def _name(target: Path) -> str:
+    return "." if target.is_dir() else target.name
+
+
 def _inside(path: str, target: Path) -> str:
-    """Return a path from the root of ``target``, which may be the file itself."""
-    folder = target if target.is_dir() else target.parent
-    return path.removeprefix(f"{folder}/").removeprefix("./")
+    return path.removeprefix(f"{folder_of(target)}/").removeprefix("./")
 
 
 def _read_ours(report: dict[str, Any]) -> Iterator[Spot]:
@@ -84,7 +94,15 @@ def _read_ours(report: dict[str, Any]) -> Iterator[Spot]:
 
 def _read_kingfisher(report: dict[str, Any]) -> Iterator[Spot]:
     for each in report["findings"]:
-        yield each["finding"]["path"], each["finding"]["line"]
+        path = each["finding"]["path"]
+        # With --turbo it does not say where in a history an object sits.
+        blob = _OBJECT.search(path)
+        yield blob_path("".join(blob.groups())) if blob else path, each["finding"]["line"]
+
+
+def blob_path(id_: str) -> str:
+    """Return what stands for the path of an object of which only the id is told."""
+    return f"blob {id_}"
 
 
 def _read_betterleaks(report: dict[str, Any]) -> Iterator[Spot]:
@@ -149,7 +167,7 @@ def peers(folder: Path) -> list[Scanner]:
         Scanner(
             "detect-secrets",
             _existing(folder / "detect-secrets" / "bin" / "detect-secrets"),
-            ("scan", "--all-files", "{target}"),
+            ("scan", "--all-files", "{name}"),  # it finds nothing at an absolute path, and does not say so
             (),
             _read_detect_secrets,
             writes_to_output=True,
