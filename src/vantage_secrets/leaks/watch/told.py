@@ -30,7 +30,11 @@ class Told:
     def untold(self, repository: str, findings: Iterable[Finding]) -> list[Finding]:
         """Return those of ``findings`` that were not told yet, one for each value at each place."""
         known = self._lines(repository)
-        fresh = {line: finding for finding in findings if (line := _line_of(finding)) not in known}
+        fresh: dict[str, Finding] = {}
+        for finding in findings:
+            line = _line_of(finding)
+            if line not in known:
+                fresh.setdefault(line, finding)
         return list(fresh.values())
 
     def remember(self, repository: str, findings: Iterable[Finding]) -> None:
