@@ -70,11 +70,14 @@ def _rule_of(table: dict[str, Any], file: Path) -> Rule:
             f"{place} has {'an unknown' if unknown else 'no'} {', '.join(sorted(unknown) or missing)}.",
             hint=f"A rule has {', '.join(field for field in Rule._fields if field != 'category')}.",
         )
-    rule = Rule(**{key: tuple(value) if key in _LISTS else value for key, value in table.items()}, category=file.stem)
+    fields: dict[str, Any] = {key: tuple(value) if key in _LISTS else value for key, value in table.items()}
     try:
-        rule = rule._replace(regex=written_out(rule.regex))
+        fields["regex"] = written_out(fields["regex"])
     except ValueError as error:
-        raise InvalidInputError(f"{place}: {error}.", hint="docs/how-to/write-a-rule.md lists them.") from error
+        raise InvalidInputError(
+            f"{place} cannot be read: {error}.", hint="docs/how-to/write-a-rule.md lists the shorthands."
+        ) from error
+    rule = Rule(**fields, category=file.stem)
     _check(rule, place)
     return rule
 
