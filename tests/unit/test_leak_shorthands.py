@@ -74,7 +74,7 @@ def test_each_shorthand_is_bounded_and_can_be_searched_for(name: str) -> None:
 def test_a_shorthand_that_there_is_not_is_told_with_its_rule(regex: str, tmp_path: Path) -> None:
     file = tmp_path / "ours.toml"
     file.write_text(RULE % regex)
-    with pytest.raises(InvalidInputError, match="the rule 'acme-key' .*: there is no shorthand"):
+    with pytest.raises(InvalidInputError, match=r"the rule 'acme-key' .*: there is no shorthand"):
         load_rules([file])
 
 
