@@ -106,11 +106,12 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_every_command_that_a_page_mentions_exists_and_has_the_options(generator: ModuleType) -> None:
     helps = {words.removeprefix("vantage-secrets").strip(): text for words, text in generator.commands()}
-    mentioned = re.compile(r"(?<![\w/.-])vantage-secrets ([a-z][a-z-]*(?: [a-z][a-z-]*)?)\b([^`'\"\n|]*)")
+    mentioned = re.compile(r"(?<![\w/.-])vantage-secrets ([a-z][a-z-]*(?: [a-z][a-z-]*){0,2})\b([^`'\"\n|]*)")
     wrong = []
     for page in PAGES:
         for words, rest in mentioned.findall(page.read_text("utf-8")):
-            known = words if words in helps else words.partition(" ")[0]
+            parts = words.split(" ")
+            known = next((name for end in (3, 2) if (name := " ".join(parts[:end])) in helps), parts[0])
             options = re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.partition(" -- ")[0])
             if known not in helps or [option for option in options if option not in helps[known]]:
                 wrong.append(f"{of_every_page(page)}: vantage-secrets {words}{rest}")
