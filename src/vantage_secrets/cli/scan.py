@@ -62,7 +62,8 @@ def settings_of(chosen: argparse.Namespace) -> Settings:
 
     settings = Settings(
         key=lambda: fingerprint_key(chosen),
-        cache_folder=None if chosen.no_cache else cache_folder(os.environ),
+        cache_folder=cache_folder(os.environ),
+        keeps_objects=not chosen.no_cache,
         more_rules=[Path(name) for name in chosen.rules],
         cores=chosen.jobs or len(os.sched_getaffinity(0)),
         size_max=chosen.max_file_size,

@@ -16,6 +16,7 @@ Find secrets where they should not be: in folders and files, in a whole Git hist
 in processes, images, databases and topics. No value is ever shown."""
 
 EPILOG = """\
+What is pushed to a Git server: vantage-secrets scan watch --help
 Exit codes: 0 clean, 1 findings, 2 usage, 3 not everything could be read."""
 
 
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _add_result(made.add_argument_group("the result"))
     more = made.add_argument_group("more")
     more.add_argument("-j", "--jobs", type=positive, metavar="N", help="cores to use (all)")
-    more.add_argument("--no-cache", action="store_true", help="keep nothing of this scan, and use nothing kept")
+    more.add_argument("--no-cache", action="store_true", help="read all of a history again, and keep nothing")
     more.add_argument("-h", "--help", action="help", help="show this and end")
     return made
 

@@ -173,7 +173,10 @@ class Examiner:
             return
         begin = max(resume, end - active.lookback)
         low = max(0, begin - _CONTEXT)
-        window = data[low : end + active.reach + _CONTEXT]
+        high = end + active.reach + _CONTEXT
+        if active.is_in_line:
+            high = data.find(b"\n", end, high) + 1 or high
+        window = data[low:high]
         verdict = self._tried(index, window, begin - low, end - low)
         if verdict is not None and verdict.end == len(window) and active.reach < REACH_MAX:
             verdict = self._tried(index, data[low : end + REACH_MAX], begin - low, end - low)

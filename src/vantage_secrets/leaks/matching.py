@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEPT_MAX = 4
 """So many sets of compiled rules are kept, the youngest: a few MB each."""
-_FORMAT = b"vantage-secrets rules 1\n"
+_FORMAT = b"vantage-secrets rules 2\n"
 
 
 class ActiveRule(NamedTuple):
@@ -33,11 +33,13 @@ class ActiveRule(NamedTuple):
         rule: The rule, without its examples.
         lookback: See ``prefilter.Prefilter``.
         reach: See ``prefilter.Prefilter``.
+        is_in_line: See ``prefilter.Prefilter``.
     """
 
     rule: Rule
     lookback: int
     reach: int
+    is_in_line: bool
 
 
 class Matcher:
@@ -139,13 +141,13 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     rules, words, expressions = [], {}, []
     for rule in load_rules(files):
         try:
-            expression, lookback, reach = derive(rule.regex)
+            derived = derive(rule.regex)
         except ValueError as error:
             raise InvalidInputError(
                 f"The rule '{rule.id}' cannot be used: {error}.", hint="Change its regex."
             ) from None
-        rules.append([list(rule._replace(positive=(), negative=())), lookback, reach])
-        expressions.append(expression)
+        rules.append([list(rule._replace(positive=(), negative=())), *derived[1:]])
+        expressions.append(derived.expression)
         words.update(dict.fromkeys(required_words(rule.regex)))
     anchors = anchors_for(words)
     names = [*(b" " + name + b"\0" for name in BASE_NAMES), *(suffix + b"\0" for suffix in SUFFIXES), b" .env."]
@@ -169,7 +171,7 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
 
 def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
     return Matcher(
-        [ActiveRule(Rule(*rule), lookback, reach) for rule, lookback, reach in metadata["rules"]],
+        [ActiveRule(Rule(*rule), *where) for rule, *where in metadata["rules"]],
         [Anchor(text.encode("latin-1"), *more) for text, *more in metadata["anchors"]],
         metadata["name_count"],
         metadata["digest"],

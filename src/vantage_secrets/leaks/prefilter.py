@@ -51,11 +51,13 @@ class Prefilter(NamedTuple):
         lookback: A match of the rule begins at most so many bytes before the end that hyperscan reports.
         reach: It ends at most so many bytes after the candidate; a match that comes to there may be longer, up to
             ``REACH_MAX``.
+        is_in_line: No match has a line's end in it.
     """
 
     expression: bytes
     lookback: int
     reach: int
+    is_in_line: bool
 
 
 class _Flagged(NamedTuple):
@@ -98,7 +100,7 @@ def derive(regex: str) -> Prefilter:
     widest = tree.getwidth()[1]
     lookback = lead + piece.most
     near = lookback + NEAR_MAX if piece.is_near else REACH_MAX
-    return Prefilter(piece.expression, lookback, min(widest, near))
+    return Prefilter(piece.expression, lookback, min(widest, near), not _has_newline(list(tree), tree.state.flags))
 
 
 def _flattened(nodes: list[Any], flags: int) -> list[_Flagged]:
@@ -145,6 +147,20 @@ def _word_length(nodes: list[_Flagged]) -> int:
             break
         length += 1
     return length
+
+
+def _has_newline(nodes: list[Any], flags: int) -> bool:
+    """Return whether a match of ``nodes`` may have a line's end in it."""
+    for code, argument, own in _flattened(nodes, flags):
+        if code in _REPEATS:
+            found = _has_newline(list(argument[2]), own)
+        elif code is codes.BRANCH:
+            found = any(_has_newline(list(branch), own) for branch in argument[1])
+        else:
+            found = re.compile(_class(code, argument, own)).match(b"\n") is not None
+        if found:
+            return True
+    return False
 
 
 def _sequence(nodes: list[_Flagged], *, is_last: bool) -> _Piece:

@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     Attributes:
         key: Gives the fingerprint key, when the first finding needs it.
         cache_folder: Where compiled rules and what was read of histories are kept; nothing is kept without one.
+        keeps_objects: Whether what was read of histories is kept, and used.
         more_rules: Files of rules besides our own.
         known: Our own values.
         retired: Fingerprints of those we no longer have.
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
 
     key: Callable[[], FingerprintKey]
     cache_folder: Path | None = None
+    keeps_objects: bool = True
     more_rules: Sequence[Path] = ()
     known: KnownSearch | None = None
     retired: RetiredLookup | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE = b" missing"
 """What Git writes behind the id of an object that it has and cannot read."""
-_FROM_CACHE = "object known from before"
+_FROM_CACHE = "known from cache"
 """What the coverage calls objects that an earlier scan examined."""
 
 
@@ -92,7 +92,12 @@ class HistoryScan:
     def _open_cache(self) -> ObjectCache | None:
         """Return the cache of what is looked for; none when the values themselves are needed, which no cache has."""
         settings = self._settings
-        if settings.cache_folder is None or settings.listener or getattr(settings.baseline, "needs_values", False):
+        if (
+            settings.cache_folder is None
+            or not settings.keeps_objects
+            or settings.listener
+            or getattr(settings.baseline, "needs_values", False)
+        ):
             return None
         key = self._recorder.key
         if key.note:  # it lives as long as this process

@@ -147,6 +147,9 @@ class ObjectReader:
                 yield from _mapped(piece, memory)
                 return
             good, bad, rest = _sorted_out(piece.headers, memory, length)
+            if len(good) == len(piece.headers):  # Git ended badly, but not before it had written all of it
+                yield from _mapped(piece, memory)
+                return
             for header in bad:
                 self._miss(ObjectInfo.of(header), "the object is missing")
             if good:  # once more, without the missing ones: then everything is where it must be
