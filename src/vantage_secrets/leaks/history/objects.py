@@ -111,15 +111,17 @@ def describe_objects(repository: Repository, ids: Iterable[str]) -> list[bytes]:
 def pieces(headers: Iterable[bytes]) -> Iterator[Piece]:
     """Yield ``headers`` in pieces of about ``PIECE_BYTES``."""
     some: list[bytes] = []
-    size = 0
+    ends: list[int] = []
+    begin = 0
     for header in headers:
+        begin += len(header) + size_of(header) + 2
         some.append(header)
-        size += size_of(header)
-        if size >= PIECE_BYTES:
-            yield Piece.of(some)
-            some, size = [], 0
+        ends.append(begin - 1)
+        if begin >= PIECE_BYTES:
+            yield Piece(some, ends)
+            some, ends, begin = [], [], 0
     if some:
-        yield Piece.of(some)
+        yield Piece(some, ends)
 
 
 class ObjectReader:
