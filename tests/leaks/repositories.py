@@ -101,7 +101,7 @@ class Scanned:
 
     @property
     def from_cache(self) -> int:
-        return self.coverage.counts.get("object known from before", 0)
+        return self.coverage.counts.get("known from cache", 0)
 
     @property
     def read_count(self) -> int:

@@ -224,8 +224,10 @@ class Examiner:
             if end <= seen.get(anchor.kind, 0):
                 continue
             run = run_at(data, end, anchor)
-            if run is None or not budget.take(len(run.text)):
+            if run is None:
                 continue
+            if not budget.take(len(run.text)):
+                return
             seen[anchor.kind] = run.end
             raw = data[run.begin : run.end]
             for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget):
@@ -302,6 +304,7 @@ class _Budget:
             if self._miss:
                 self._miss(f"more than {DECODED_MAX // 1_048_576} MiB of encoded text")
                 self._miss = None
+            self._left = -1  # what is smaller and comes later is not read either: it would take as long to find it
             return False
         self._left -= size
         return True

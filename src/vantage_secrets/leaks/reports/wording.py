@@ -74,7 +74,7 @@ def _written_out(found: re.Match[str]) -> str:
 
 def where(place: Place) -> str:
     """Return ``place`` in words, without line and column; it may hold anything that a file name can hold."""
-    if place.kind in ("commit", "tag"):
+    if place.kind in ("commit", "tag", "object"):
         within = "" if place.source in ("", ".") else f" of {place.source}"
         return f"{place.kind} {short(place.object_id)}{within}"
     if place.kind in _PATHS:
