@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vantage_secrets.leaks.finding import Finding, Report
     from vantage_secrets.leaks.fingerprint import FingerprintKey
 
-app = typer.Typer(help="Findings that are known, so that a scan fails on new ones only.", no_args_is_help=True)
+app = typer.Typer(help="Know findings, so that only new ones fail.", no_args_is_help=True)
 
 _COLUMNS = {"path": "Place", "line": "Line", "rule": "Rule", "verdict": "Verdict", "added": "Since", "note": "Note"}
 _INCOMPLETE = 3

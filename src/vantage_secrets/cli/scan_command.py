@@ -8,7 +8,7 @@ from vantage_secrets.cli.session import GlobalOptions
 
 
 def scan(context: typer.Context) -> None:
-    """Find secrets where they should not be, and say whether they are still dangerous."""
+    """Find secrets that leaked, and say which are dangerous."""
     from vantage_secrets.cli.scan import scan as run
 
     try:

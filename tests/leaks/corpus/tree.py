@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from tests.leaks.corpus.contexts import Context, contexts
@@ -14,6 +14,8 @@ from tests.leaks.corpus.measuring import Label
 from tests.leaks.corpus.values import PASSWORD_NAMES, SECRET_NAMES, password, secret, styled
 from vantage_secrets.leaks.examples import ALPHABETS, expand
 from vantage_secrets.leaks.rule import Rule
+
+_Chosen = TypeVar("_Chosen")
 
 _HOLE = re.compile(r"\{([a-z][A-Za-z0-9-]*(?::\d+)?)\}")
 _HOLES = {*ALPHABETS, "uuid"}
@@ -86,7 +88,7 @@ def corpus(rules: Sequence[Rule], seed: int, file_count: int) -> Iterator[File]:
         yield _file(kind, ways, index, pieces, generator)
 
 
-def _some(generator: random.Random, choices: Sequence[Context] | Sequence[str], least: int, most: int) -> list:
+def _some(generator: random.Random, choices: Sequence[_Chosen], least: int, most: int) -> list[_Chosen]:
     return generator.choices(choices, k=generator.randint(least, most)) if choices else []
 
 
@@ -143,7 +145,7 @@ def _sample(rule: Rule, template: str, generator: random.Random) -> Snippet:
     return Snippet(text, 0, len(text), rule.id, template)
 
 
-def _file(kind: str, ways: dict, index: int, pieces: list[Snippet], generator: random.Random) -> File:
+def _file(kind: str, ways: Mapping[str, Sequence[Context]], index: int, pieces: list[Snippet], generator: random.Random) -> File:
     suffix = ways[kind][0].suffix if kind in ways else kind
     stem = f"{generator.choice(_FOLDERS)}/{kind}{index}"
     path = f"{stem}/{suffix}" if suffix == "Dockerfile" else f"{stem}.{suffix}"
