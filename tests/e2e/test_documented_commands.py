@@ -87,7 +87,7 @@ def run(block: str, folder: Path) -> None:
 
 
 def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what matches the output; a gap between columns may be of any width, since it depends on the host's name."""
+    """Return what matches the output; a gap between columns may be of any width: it depends on the host's name."""
     return re.compile("".join(r"(?:.*\n)*" if line == "…" else line_pattern(line) for line in shown))
 
 

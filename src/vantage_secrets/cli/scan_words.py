@@ -95,6 +95,10 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
 class Parser(argparse.ArgumentParser):
     """Tells what is wrong with the command's words as an error of ours."""
 
+    def format_help(self) -> str:
+        """Return the help, begun as that of the other commands is."""
+        return super().format_help().replace("usage:", "Usage:", 1)
+
     def error(self, message: str) -> NoReturn:
         """Raise it."""
         # SECURITY: what was typed behind '=' may be a value; it is not repeated.

@@ -59,9 +59,7 @@ def expand(template: str, generator: random.Random) -> str:
     return "".join(pieces) + template[position:]
 
 
-def _fill(
-    hole: re.Match[str], before: str, generator: random.Random, endings: dict[str, Callable[[str], str]]
-) -> str:
+def _fill(hole: re.Match[str], before: str, generator: random.Random, endings: dict[str, Callable[[str], str]]) -> str:
     if hole[0] in ("{{", "}}"):
         return hole[0][0]
     name, length = hole[1], hole[2]

@@ -145,7 +145,9 @@ def _sample(rule: Rule, template: str, generator: random.Random) -> Snippet:
     return Snippet(text, 0, len(text), rule.id, template)
 
 
-def _file(kind: str, ways: Mapping[str, Sequence[Context]], index: int, pieces: list[Snippet], generator: random.Random) -> File:
+def _file(
+    kind: str, ways: Mapping[str, Sequence[Context]], index: int, pieces: list[Snippet], generator: random.Random
+) -> File:
     suffix = ways[kind][0].suffix if kind in ways else kind
     stem = f"{generator.choice(_FOLDERS)}/{kind}{index}"
     path = f"{stem}/{suffix}" if suffix == "Dockerfile" else f"{stem}.{suffix}"
