@@ -12,8 +12,9 @@ from typing import NoReturn
 from vantage_secrets.errors import InvalidInputError
 
 DESCRIPTION = """\
-Find secrets where they should not be: in folders and files, in a whole Git history, in what is staged, in a stream,
-in processes, images, databases and topics. No value is ever shown."""
+Find secrets where they should not be: in folders and files, in a whole Git
+history, in what is staged, in a stream, in processes, images, databases and
+topics. No value is ever shown."""
 
 EPILOG = """\
 What is pushed to a Git server: vantage-secrets scan watch --help
