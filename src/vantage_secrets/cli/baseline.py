@@ -137,7 +137,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 @app.command()
 def audit(baseline: FileOption = FILE, key_file: KeyOption = None) -> None:
-    """Judge the open findings one by one, at a terminal; each verdict is kept at once.
+    """Judge the open findings one by one, at a terminal.
 
     The lines around each are shown, with the values masked. There is no way to show a value.
     """
@@ -223,7 +223,7 @@ def import_(
     baseline: FileOption = FILE,
     key_file: KeyOption = None,
 ) -> None:
-    """Add what another tool reported, to be judged here with all the rest.
+    """Add what another tool reported, to be judged here.
 
     A value in that report becomes a fingerprint and is forgotten. Delete the report: it holds values.
     """
