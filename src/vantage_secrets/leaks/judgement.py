@@ -9,10 +9,12 @@ from vantage_secrets.leaks.checksums import CHECKS
 from vantage_secrets.leaks.rule import Rule
 
 _PLACEHOLDER = re.compile(
-    rb"(?i)example|placeholder|dummy|change.?me|redacted|your[-_]|xxxx|\*\*\*\*|\.\.\.|12345678|abcdefgh|<[a-z]|\$\{|\{\{"
+    rb"(?i)example|placeholder|dummy|change.?me|redacted|your[-_]|(?-i:x{4}|X{4})|\*\*\*\*|\.\.\.|12345678|abcdefgh|<[a-z]|\$\{|\{\{"
     rb"|^(.)\1*$|(.)\2{7}"
 )
 """What stands in documentation instead of a token. The last two: one character all along, or eight times in a row."""
+_HOLE = re.compile(rb"\{[A-Za-z0-9-]{1,24}:[0-9]{1,4}\}")
+"""A hole of a template, ours (``leaks.examples``) or another's: what fills it is the secret."""
 
 
 def value_of(match: re.Match[bytes]) -> tuple[int, int]:
@@ -38,6 +40,8 @@ def accepts(rule: Rule, match: re.Match[bytes]) -> bool:
     if rule.entropy and entropy(value) < rule.entropy:
         return False
     if rule.checksum and not CHECKS[rule.checksum](value.decode("ascii", "replace")):
+        return False
+    if _HOLE.search(value):
         return False
     if rule.judge == "password":
         from vantage_secrets.leaks.passwords import is_password
