@@ -21,13 +21,14 @@ from typing import NamedTuple
 from benchmarks.leaks.running import run
 from benchmarks.leaks.scanners import Scanner
 from benchmarks.leaks.speed import Bench, note
-from vantage_secrets.bootstrap import Workspace, initialise
+from vantage_secrets.bootstrap import initialise
 from vantage_secrets.leaks.examples import expand
 from vantage_secrets.leaks.finding import Finding, KnownVersion
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 from vantage_secrets.leaks.known import KnownSearch, KnownValue
 from vantage_secrets.leaks.scanner import Scan, Settings
 from vantage_secrets.secret import SecretName, SecretValue
+from vantage_secrets.stores.registry import open_store
 
 PLANTED = 15
 """Which of the values stands in the history."""
@@ -114,12 +115,16 @@ def _commands(bench: Bench, history: Path, count: int) -> tuple[float, float]:
 
 
 def _fill(folder: Path, count: int) -> None:
+    """Make a manifest with an embedded store of ``count`` secrets."""
     folder.mkdir()
-    with closing(Workspace(initialise(folder, environment="bench"), actor="benchmark")) as workspace:
+    manifest = initialise(folder, environment="bench")
+    options = {"key_file": str(manifest.store.key_file)}
+    # Without the audit log, whose events would take most of the time.
+    with closing(open_store(manifest.store.url, environment=manifest.environment, options=options)) as store:
         for number, text in enumerate(known_texts(count)):
             name = SecretName(f"bench/secret-{number}")
-            version = workspace.store.stage(name, SecretValue(text), token=f"bench-{number}")
-            workspace.store.promote(name, version.id, expect_current=None)
+            version = store.stage(name, SecretValue(text), token=f"bench-{number}")
+            store.promote(name, version.id, expect_current=None)
 
 
 def main(words: Sequence[str]) -> None:
