@@ -2,7 +2,7 @@
 
 A line is a flat JSON object that begins with its hash, so that it can be checked without parsing::
 
-    {"hash":"<64 hex digits>","seq":7,"at":"2026-01-01T12:00:00.000000Z","actor":"ana@build", …}
+    {"hash":"<64 hex digits>","seq":7,"at":"2026-01-01T12:00:00.000000Z","actor":"build@runner", …}
 
 The hash is the SHA-256 (FIPS 180-4) of the hash of the line before, as its 64 hex digits, followed by
 everything in this line that comes after its own hash, without the newline. The line before the first one
