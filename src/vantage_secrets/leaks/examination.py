@@ -152,16 +152,17 @@ class Examiner:
             found += self._from_words(data, candidates, self._retired)
         return _without_overlaps(found)
 
-    def _from_text(self, data: bytes, candidates: Candidates, depth: int, budget: _Budget) -> Iterator[Detection]:
+    def confirmed(self, data: bytes, candidates: Candidates) -> Iterator[Detection]:
+        """Yield what each rule finds for itself in ``data``; what several find may be one text."""
         ends: dict[int, int] = {}
-        anchors = []
         for index, end in candidates:
-            if index <= _KNOWN:
-                continue
-            if index < self.matcher.anchors_from:
+            if _KNOWN < index < self.matcher.anchors_from:
                 yield from self._confirmed(data, index, end, ends)
-            elif index < self.matcher.names_from:
-                anchors.append((index, end))
+
+    def _from_text(self, data: bytes, candidates: Candidates, depth: int, budget: _Budget) -> Iterator[Detection]:
+        yield from self.confirmed(data, candidates)
+        first, last = self.matcher.anchors_from, self.matcher.names_from
+        anchors = [(index, end) for index, end in candidates if first <= index < last]
         if anchors and depth < DEPTH_MAX:
             yield from self._decoded(data, anchors, depth, budget)
 

@@ -138,7 +138,8 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     from vantage_secrets.leaks.ruleset import load_rules
 
     engine = _engine()
-    rules, words, expressions = [], {}, []
+    rules, words = [], {}
+    expressions: list[tuple[int, bytes]] = []
     for rule in load_rules(files):
         try:
             derived = derive(rule.regex)
@@ -146,17 +147,19 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
             raise InvalidInputError(
                 f"The rule '{rule.id}' cannot be used: {error}.", hint="Change its regex."
             ) from None
+        expressions += [(len(rules), expression) for expression in derived.expressions]
         rules.append([list(rule._replace(positive=(), negative=())), *derived[1:]])
-        expressions.append(derived.expression)
         words.update(dict.fromkeys(required_words(rule.regex)))
     anchors = anchors_for(words)
     names = [*(b" " + name + b"\0" for name in BASE_NAMES), *(suffix + b"\0" for suffix in SUFFIXES), b" .env."]
-    expressions += [anchor.expression for anchor in anchors]
-    expressions += [b"(?i:%b)" % b"".join(b"\\x%02x" % byte for byte in name) for name in names]
-    expressions += [b"".join(b"\\x%02x" % byte for byte in mark) for mark in MARKS]
+    others = [anchor.expression for anchor in anchors]
+    others += [b"(?i:%b)" % b"".join(b"\\x%02x" % byte for byte in name) for name in names]
+    others += [b"".join(b"\\x%02x" % byte for byte in mark) for mark in MARKS]
+    expressions += enumerate(others, len(rules))
+    ids, texts = zip(*expressions, strict=True)
     database = engine.Database(mode=engine.HS_MODE_BLOCK)
     try:
-        database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=0)
+        database.compile(expressions=list(texts), ids=list(ids), elements=len(ids), flags=0)
     except engine.error as error:
         raise InvalidInputError(f"The rules cannot be compiled: {error}.", hint="Try them one by one.") from error
     text = json.dumps([rules, [anchor.expression.hex() for anchor in anchors]])
