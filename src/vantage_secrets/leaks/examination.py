@@ -316,7 +316,7 @@ def _without_overlaps(found: list[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     for cluster in _clusters(found):
         chosen: list[Detection] = []
-        for detection in sorted(cluster, key=_rank, reverse=True):
+        for detection in sorted(cluster, key=_rank):
             if not any(_is_same_text(detection, other) for other in chosen):
                 chosen.append(detection)
         kept += sorted(chosen, key=_begin)
@@ -341,8 +341,10 @@ def _begin(detection: Detection) -> int:
     return detection.begin
 
 
-def _rank(detection: Detection) -> tuple[bool, int]:
-    return detection.known is not None, _RANKS[detection.confidence] + detection.is_specific
+def _rank(detection: Detection) -> tuple[bool, int, int, int, str]:
+    """Return what sorts the surest first; the rest makes a choice among equals that is always the same."""
+    surety = _RANKS[detection.confidence] + detection.is_specific
+    return detection.known is None, -surety, detection.begin, detection.end, detection.rule
 
 
 def _is_same_text(one: Detection, other: Detection) -> bool:

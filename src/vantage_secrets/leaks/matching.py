@@ -138,7 +138,8 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     from vantage_secrets.leaks.ruleset import load_rules
 
     engine = _engine()
-    rules, words = [], {}
+    rules: list[list[Any]] = []
+    words: dict[tuple[bytes, bool], None] = {}
     expressions: list[tuple[int, bytes]] = []
     for rule in load_rules(files):
         try:
