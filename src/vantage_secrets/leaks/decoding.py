@@ -26,6 +26,10 @@ _ANCHOR_MIN = 4
 """Shortest encoded word that is looked for, in characters: base64 text has one in 16 million by chance."""
 _WINDOW = 2_048
 """Escaped text is looked at within its line and at most so far to each side, in bytes."""
+_RUN_SEAM = 8_192
+"""Anchors so near to where a run was cut get a run of their own, in bytes."""
+_WINDOW_SEAM = 512
+"""As ``_RUN_SEAM``, for escaped text."""
 
 
 class Anchor(NamedTuple):
@@ -51,11 +55,13 @@ class Run(NamedTuple):
         begin: Where it begins in the document.
         end: Where it ends.
         text: What it says.
+        settled: Anchors up to there need no run of their own: it has all that belongs to them.
     """
 
     begin: int
     end: int
     text: bytes
+    settled: int
 
 
 def anchors_for(words: Iterable[tuple[bytes, bool]]) -> list[Anchor]:
@@ -144,7 +150,7 @@ def _decode_base64(data: bytes, end: int, anchor: Anchor) -> Run | None:
     text = text[lead:]
     text += b"=" * (-len(text) % 4) if len(text) % 4 != 1 else b""
     try:
-        return Run(first + lead, last, b64decode(text[: len(text) // 4 * 4]))
+        return Run(first + lead, last, b64decode(text[: len(text) // 4 * 4]), _settled(last, end))
     except Base64Error:
         return None
 
@@ -164,7 +170,7 @@ def _decode_hex(data: bytes, end: int, anchor: Anchor) -> Run | None:
     first, last = _extent(data, begin, end, _HEX, _HEX)
     first += (begin - first) % 2
     last -= (last - first) % 2
-    return Run(first, last, unhexlify(data[first:last]))
+    return Run(first, last, unhexlify(data[first:last]), _settled(last, end))
 
 
 def _decode_utf16(data: bytes, end: int, anchor: Anchor) -> Run | None:
@@ -173,14 +179,23 @@ def _decode_utf16(data: bytes, end: int, anchor: Anchor) -> Run | None:
     before = _UTF16_LEFT.match(data[max(0, begin - RUN_MAX) : begin][::-1])
     first = begin - (before.end() if before else 0)
     last = behind.end() if behind else end
-    return Run(first, last, data[first:last].replace(b"\0", b""))
+    while data[first : first + 1] in (b"\r", b"\n"):  # of big endian, the byte before is the end of the line above
+        first += 2
+    return Run(first, last, data[first:last].replace(b"\0", b""), _settled(last, end))
 
 
-def _line_around(data: bytes, end: int) -> tuple[int, int]:
+def _settled(last: int, end: int) -> int:
+    return last - _RUN_SEAM if last >= end + RUN_MAX - 1 else last
+
+
+def _line_around(data: bytes, end: int) -> tuple[int, int, int]:
+    """Return begin and end of the text around ``end``, and up to where it is settled."""
     low, high = max(0, end - _WINDOW), min(len(data), end + _WINDOW)
     begin = data.rfind(b"\n", low, end - 1) + 1 or low
     newline = data.find(b"\n", end, high)
-    return begin, high if newline < 0 else newline
+    if newline >= 0:
+        return begin, newline, newline
+    return begin, high, high - _WINDOW_SEAM if high < len(data) else high
 
 
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -188,13 +203,13 @@ _ESCAPE = re.compile(rb"""\\(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|(["'/\\]))"
 
 
 def _decode_url(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
-    begin, last = _line_around(data, end)
-    return Run(begin, last, _PERCENT.sub(lambda found: unhexlify(found[1]), data[begin:last]))
+    begin, last, settled = _line_around(data, end)
+    return Run(begin, last, _PERCENT.sub(lambda found: unhexlify(found[1]), data[begin:last]), settled)
 
 
 def _decode_json(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
-    begin, last = _line_around(data, end)
-    return Run(begin, last, _ESCAPE.sub(_unescaped, data[begin:last]))
+    begin, last, settled = _line_around(data, end)
+    return Run(begin, last, _ESCAPE.sub(_unescaped, data[begin:last]), settled)
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

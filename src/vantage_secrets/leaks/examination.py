@@ -229,14 +229,11 @@ class Examiner:
                 continue
             if not budget.take(len(run.text)):
                 return
-            seen[anchor.kind] = run.end
-            raw = data[run.begin : run.end]
+            seen[anchor.kind] = run.settled
             for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget):
-                if inner.value not in raw:  # what an escape did not touch was found without decoding
-                    yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
+                yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
             for inner in self._ours_in(run.text):
-                if inner.value not in raw:
-                    yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
+                yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
 
     def _ours_in(self, text: bytes) -> Iterator[Detection]:
         """Yield our own values in decoded text."""
@@ -341,14 +338,16 @@ def _begin(detection: Detection) -> int:
     return detection.begin
 
 
-def _rank(detection: Detection) -> tuple[bool, int, int, int, str]:
+def _rank(detection: Detection) -> tuple[bool, int, int, int, int, str]:
     """Return what sorts the surest first; the rest makes a choice among equals that is always the same."""
     surety = _RANKS[detection.confidence] + detection.is_specific
-    return detection.known is None, -surety, detection.begin, detection.end, detection.rule
+    depth = len(detection.decoded)
+    return detection.known is None, -surety, depth, detection.begin, detection.end, detection.rule
 
 
 def _is_same_text(one: Detection, other: Detection) -> bool:
     if one.begin >= other.end or other.begin >= one.end:
         return False
-    # One encoded run may hold several secrets, and each has the whole run for its place.
-    return not (one.decoded and other.decoded) or one.value in other.value or other.value in one.value
+    # One encoded run may hold several secrets, and each has the whole run for its place. It may also hold secrets
+    # that no encoding touches, which are found as they stand there and once more when it is decoded.
+    return not (one.decoded or other.decoded) or one.value in other.value or other.value in one.value
