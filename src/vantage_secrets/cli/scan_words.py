@@ -7,6 +7,7 @@ files (ADR 0023).
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 from vantage_secrets.errors import InvalidInputError
@@ -102,11 +103,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise it."""
-        # SECURITY: what was typed behind '=' may be a value; it is not repeated.
-        said = " ".join(word.partition("=")[0] for word in message.split(" "))
+        said = _without_values(message)
         raise InvalidInputError(
             f"{said[:1].upper()}{said[1:]}.", hint=f"Run '{self.prog} --help' to see what it takes."
         )
+
+
+_TYPED = re.compile(r"(invalid choice:|ignored explicit argument) (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_UNKNOWN = "unrecognized arguments: "
+
+
+def _without_values(message: str) -> str:
+    """Return what argparse complains about. SECURITY: without what was typed, which may be a value."""
+    if message.startswith(_UNKNOWN):
+        words = message.removeprefix(_UNKNOWN).split(" ")
+        names = [word.partition("=")[0] if word.startswith("--") else word[:2] for word in words if word[:1] == "-"]
+        return _UNKNOWN + " ".join(names)
+    return _TYPED.sub(r"\1 what was given", message)
 
 
 def positive(text: str) -> int:
