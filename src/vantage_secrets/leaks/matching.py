@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _KEPT_MAX = 4
 """So many sets of compiled rules are kept, the youngest: a few MB each."""
-_FORMAT = b"vantage-secrets rules 2\n"
+_FORMAT = b"vantage-secrets rules 3\n"
+_DIGEST_BYTES = 32
 
 
 class ActiveRule(NamedTuple):
@@ -185,15 +186,20 @@ def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
 
 def _read(kept: Path) -> Matcher | None:
     """Return what is kept there; nothing when there is nothing, or it is of another machine or damaged."""
+    import hashlib
+
     engine = _engine()
     try:
         content = kept.read_bytes()
         if not content.startswith(_FORMAT) or kept.stat().st_uid != os.geteuid():
             return None
-        size = int.from_bytes(content[len(_FORMAT) : len(_FORMAT) + 4], "big")
-        begin = len(_FORMAT) + 4
-        metadata = json.loads(content[begin : begin + size])
-        return _matcher(metadata, engine.loadb(content[begin + size :], engine.HS_MODE_BLOCK))
+        begin = len(_FORMAT) + _DIGEST_BYTES
+        end = begin + 4 + int.from_bytes(content[begin : begin + 4], "big")
+        # A rule with another letter in it would find nothing. The engine's own part has a checksum of its own.
+        if hashlib.sha256(content[begin:end]).digest() != content[len(_FORMAT) : begin]:
+            return None
+        metadata = json.loads(content[begin + 4 : end])
+        return _matcher(metadata, engine.loadb(content[end:], engine.HS_MODE_BLOCK))
     except (OSError, ValueError, KeyError, engine.error):
         return None
 
@@ -201,9 +207,11 @@ def _read(kept: Path) -> Matcher | None:
 def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -> None:
     """Keep it; a cache that takes no files only costs time."""
     import contextlib
+    import hashlib
     import tempfile
 
     text = json.dumps(metadata).encode()
+    text = len(text).to_bytes(4, "big") + text
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = sorted(kept.parent.glob("rules-*.bin"), key=lambda path: path.stat().st_mtime)
@@ -211,7 +219,7 @@ def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -
             old.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
             try:
-                file.write(_FORMAT + len(text).to_bytes(4, "big") + text + _engine().dumpb(database))
+                file.write(_FORMAT + hashlib.sha256(text).digest() + text + _engine().dumpb(database))
                 file.flush()
                 os.replace(file.name, kept)  # noqa: PTH105
             except OSError:

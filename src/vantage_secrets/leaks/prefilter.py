@@ -205,7 +205,10 @@ def _sequence(nodes: list[_Flagged], *, is_last: bool) -> _Piece:
 
 
 def _width(node: _Flagged) -> tuple[int, int]:
-    least, most = parser.SubPattern(parser.State(), [(node.code, node.argument)]).getwidth()
+    try:
+        least, most = parser.SubPattern(parser.State(), [(node.code, node.argument)]).getwidth()
+    except IndexError:  # the widths of groups are not known here
+        raise ValueError("it refers back to a group, which has no prefilter") from None
     return int(least), int(most)
 
 
