@@ -11,7 +11,7 @@ from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, decoded_base6
 from vantage_secrets.leaks.finding import Confidence, KnownVersion
 from vantage_secrets.leaks.judgement import accepts, value_of
 from vantage_secrets.leaks.matching import Matcher
-from vantage_secrets.leaks.prefilter import REACH_MAX
+from vantage_secrets.leaks.rule import REACH_MAX
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.known import KnownSearch, RetiredLookup

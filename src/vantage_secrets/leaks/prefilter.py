@@ -15,6 +15,8 @@ from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
+from vantage_secrets.leaks.rule import REACH_MAX
+
 SPREAD_MAX = 256
 """A repeat that may be longer than this ends the prefilter, in repetitions; a longer one would make it slow."""
 TAIL_MIN = 24
@@ -29,8 +31,6 @@ _WORD_ENOUGH = 6
 """A longer word is no better, in bytes: hyperscan looks for eight at most."""
 NEAR_MAX = 1_024
 """Where only the last repeat has no limit, a match is first looked for up to so far behind the candidate, in bytes."""
-REACH_MAX = 16_384
-"""No match is looked for that is longer, in bytes."""
 
 _CATEGORIES = {
     codes.CATEGORY_DIGIT: rb"0-9",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+REACH_MAX = 16_384
+"""No match of a rule is looked for that is longer, in bytes."""
+
 
 class Rule(NamedTuple):
     """One kind of secret.
