@@ -105,6 +105,15 @@ def test_encodings_inside_escapes_are_told_from_outside_in(
     assert found[0].decoded == tuple(ENCODERS[name][0] for name in (*outer, last))
 
 
+@settings(max_examples=40, deadline=None)
+@given(before=st.text("abc XYZ=;", max_size=9), after=st.text("abc XYZ=;", max_size=9), big=st.booleans())
+def test_a_command_as_powershell_takes_it_is_found(matcher: Matcher, before: str, after: str, big: bool) -> None:
+    value = canary()
+    command = f"{before} {value} {after}".encode("utf-16-be" if big else "utf-16-le")
+    found = examined(matcher, b"powershell -EncodedCommand " + base64.b64encode(command) + b"\n")
+    assert [(each.value, each.decoded, each.begin) for each in found] == [(value.encode(), ("base64", "utf-16"), 27)]
+
+
 def test_a_value_behind_escaped_quotes_is_found(matcher: Matcher) -> None:
     value = canary()
     text = f'{{"body": "{{\\"key\\": \\"a\\u002d{value}\\"}}"}}'.encode()

@@ -76,14 +76,16 @@ def anchors_for(words: Iterable[tuple[bytes, bool]]) -> list[Anchor]:
     for word in spelled:
         for anchor in (*_base64_anchors(word), *_hex_anchors(word), _utf16_anchor(word)):
             anchors.setdefault(anchor.expression, anchor)
-    return [*anchors.values(), *_ESCAPES]
+    return [*anchors.values(), *_PATTERNS]
 
 
-_ESCAPES = (
+_PATTERNS = (
     Anchor(rb"%(?:3[AaDd]|2[02Ff]|40)", "url"),
     Anchor(rb"\\u00[2-7][0-9A-Fa-f]", "json"),
     Anchor(rb"\\x[2-7][0-9A-Fa-f]\\x[2-7][0-9A-Fa-f]", "json"),
     Anchor(rb"""\\["']\s?[:=]""", "json"),
+    # UTF-16 in base64, as PowerShell takes commands: three characters, each with a zero behind it, are eight letters.
+    Anchor(rb"(?:[I-Za-f][AQgw][AB][A-Za-z0-9+/]A[C-H][AEIMQUYcgkosw048]A){2}", "base64", 16),
 )
 
 
