@@ -11,7 +11,17 @@ from vantage_secrets.leaks.history.repository import Repository
 from vantage_secrets.leaks.sources.contract import Document
 from vantage_secrets.leaks.sources.recognition import HEAD_BYTES, TAIL_BYTES, archive_kind
 
-_CHANGED = ("diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--diff-filter=ACMT")
+_CHANGED = (
+    "diff",
+    "--cached",
+    "--raw",
+    "-z",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-relative",
+    "--no-ext-diff",
+    "--diff-filter=ACMT",
+)
 _SUBMODULE = b"160000"
 
 
