@@ -209,7 +209,7 @@ def test_a_submodule_is_not_followed_and_noted(repo: Repo, matcher: Matcher, tmp
     repo.commit({}, "with a submodule")
     done = scanned(repo, matcher)
     assert done.findings == ()
-    assert done.coverage.notes == ["1 submodules are repositories of their own, which were not read"]
+    assert done.coverage.notes == ["submodules are repositories of their own, which were not read: 1"]
 
 
 # attribution

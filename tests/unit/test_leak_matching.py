@@ -53,7 +53,7 @@ def test_no_flipped_byte_in_kept_rules_changes_what_is_found(rules: Path, tmp_pa
     digest = open_matcher([rules], tmp_path / "cache").digest
     (file,) = kept(tmp_path / "cache")
     whole = file.read_bytes()
-    for position in [*range(0, 400, 3), *range(400, len(whole), len(whole) // 60)]:
+    for position in [*range(0, 400, 11), *range(400, len(whole), len(whole) // 20)]:
         content = bytearray(whole)
         content[position] ^= 0x01
         file.write_bytes(content)

@@ -53,7 +53,7 @@ class Completeness:
             )
         submodules = self._submodules()
         if submodules:
-            coverage.notes.append(f"{submodules:,} submodules are repositories of their own, which were not read")
+            coverage.notes.append(f"submodules are repositories of their own, which were not read: {submodules:,}")
 
     def stop(self) -> None:
         """End the check without its answer."""
