@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from binascii import unhexlify
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 DEPTH_MAX = 3
@@ -24,6 +25,8 @@ DECODED_MAX = 8_388_608
 
 _ANCHOR_MIN = 4
 """Shortest encoded word that is looked for, in characters: base64 text has one in 16 million by chance."""
+_LINES_MAX = 4_096
+"""So many lines are remembered with what they say: the versions of a file in a history have most in common."""
 _WINDOW = 2_048
 """Escaped text is looked at within its line and at most so far to each side, in bytes."""
 _RUN_SEAM = 8_192
@@ -206,12 +209,22 @@ _ESCAPE = re.compile(rb"""\\(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|(["'/\\]))"
 
 def _decode_url(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
     begin, last, settled = _line_around(data, end)
-    return Run(begin, last, _PERCENT.sub(lambda found: unhexlify(found[1]), data[begin:last]), settled)
+    return Run(begin, last, _without_percent(data[begin:last]), settled)
 
 
 def _decode_json(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all
     begin, last, settled = _line_around(data, end)
-    return Run(begin, last, _ESCAPE.sub(_unescaped, data[begin:last]), settled)
+    return Run(begin, last, _without_escapes(data[begin:last]), settled)
+
+
+@lru_cache(_LINES_MAX)
+def _without_percent(line: bytes) -> bytes:
+    return _PERCENT.sub(lambda found: unhexlify(found[1]), line)
+
+
+@lru_cache(_LINES_MAX)
+def _without_escapes(line: bytes) -> bytes:
+    return _ESCAPE.sub(_unescaped, line)
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from bisect import bisect_left
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import NamedTuple
 
 from vantage_secrets.leaks.history.repository import Repository, first_line
@@ -49,31 +48,27 @@ class Piece(NamedTuple):
 
     Attributes:
         headers: ``id type size`` of each, as Git writes it before the content too.
+        begins: Where each object's content will begin.
         ends: Where the newline behind each object's content will be.
     """
 
     headers: Sequence[bytes]
+    begins: Sequence[int]
     ends: Sequence[int]
 
     @classmethod
     def of(cls, headers: Sequence[bytes]) -> Piece:
         """Return the piece of these objects."""
-        lengths = (len(header) + size_of(header) + 2 for header in headers)
-        return cls(headers, [end - 1 for end in accumulate(lengths)])
+        return next(pieces(headers, byte_count=sys.maxsize), cls((), (), ()))
 
     @property
     def byte_count(self) -> int:
         """How long Git's answer is."""
         return self.ends[-1] + 1 if self.ends else 0
 
-    def position_of(self, offset: int) -> int:
-        """Return which object has the byte before ``offset``."""
-        return bisect_left(self.ends, offset)
-
     def span_of(self, position: int) -> tuple[int, int]:
         """Return where the content of an object begins and ends."""
-        end = self.ends[position]
-        return end - size_of(self.headers[position]), end
+        return self.begins[position], self.ends[position]
 
 
 def size_of(header: bytes) -> int:
@@ -108,20 +103,23 @@ def describe_objects(repository: Repository, ids: Iterable[str]) -> list[bytes]:
     return [line for line in text.splitlines() if not line.endswith(b" missing")]
 
 
-def pieces(headers: Iterable[bytes]) -> Iterator[Piece]:
-    """Yield ``headers`` in pieces of about ``PIECE_BYTES``."""
+def pieces(headers: Iterable[bytes], byte_count: int = PIECE_BYTES) -> Iterator[Piece]:
+    """Yield ``headers`` in pieces of about ``byte_count`` bytes."""
     some: list[bytes] = []
+    begins: list[int] = []
     ends: list[int] = []
-    begin = 0
+    end = -1
     for header in headers:
-        begin += len(header) + size_of(header) + 2
+        begin = end + 1 + len(header) + 1
+        end = begin + size_of(header)
         some.append(header)
-        ends.append(begin - 1)
-        if begin >= PIECE_BYTES:
-            yield Piece(some, ends)
-            some, ends, begin = [], [], 0
+        begins.append(begin)
+        ends.append(end)
+        if end >= byte_count:
+            yield Piece(some, begins, ends)
+            some, begins, ends, end = [], [], [], -1
     if some:
-        yield Piece(some, ends)
+        yield Piece(some, begins, ends)
 
 
 class ObjectReader:

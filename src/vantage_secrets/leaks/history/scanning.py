@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -126,10 +127,11 @@ class ObjectScan:
     def _candidates_of(self, piece: Piece, view: memoryview) -> dict[int, list[tuple[int, int]]]:
         """Return the candidates of each object that has any, with offsets in the object."""
         found: dict[int, list[tuple[int, int]]] = {}
+        begins, ends = piece.begins, piece.ends
         for rule, end in self._examiner.survey(view):
-            position = piece.position_of(end)
-            begin, last = piece.span_of(position)
-            if begin < end <= last:
+            position = bisect_left(ends, end)
+            begin = begins[position]
+            if begin < end:
                 found.setdefault(position, []).append((rule, end - begin))
         return found
 
