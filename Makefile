@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 ENV_FILE ?=
+REPOS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test check format bench crash-matrix docs lock clean
+.PHONY: help setup demo demo-full test check format bench bench-leaks crash-matrix docs lock clean
 
 help: ## List the jobs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +50,10 @@ format: $(VENV)/dev.stamp ## Put the code into its form
 
 bench: $(VENV)/dev.stamp ## Measure every bar beside its peer; the table goes to docs/reference/benchmarks.md
 	@$(BIN)/python -m benchmarks --output docs/reference/benchmarks.md
+
+bench-leaks: $(VENV)/dev.stamp ## Measure leak detection beside other scanners, on REPOS="/path/a /path/b" or one it makes
+	@peers=$$(tools/install-leak-peers) && $(BIN)/python -m benchmarks.leaks --peers "$$peers" \
+		--output docs/reference/leak-benchmarks.md $(REPOS)
 
 crash-matrix: $(VENV)/dev.stamp ## Kill rotations at every call, on real servers; the table goes to docs/reference/crash-matrix.md
 	@tools/install-test-servers >/dev/null && $(BIN)/python -m tests.crash_matrix

@@ -364,7 +364,7 @@ def test_people_are_told_of_a_new_finding_once(server: GitServer, desk: Desk, no
     assert server.command(*words, env=_QUIET)[0] == 0
     (told,) = notices.taken
     assert told["title"] == "1 new leak in collector"
-    assert "settings.env:1, by Ana <ana@dev.example>" in told["message"]
+    assert "settings.env:1, by Author <author@dev.example>" in told["message"]
 
 
 def test_people_who_cannot_be_reached_are_told_later(server: GitServer, desk: Desk, notices: Notices) -> None:

@@ -31,7 +31,7 @@ def test_the_pusher_reads_of_a_secret_and_the_push_is_taken(server: GitServer) -
     assert code == 0
     assert "remote: settings.env" in written
     assert "2:21" in written
-    assert f"first seen {work.day()} in {work.head()[:12]} by Ana <ana@dev.example>" in written
+    assert f"first seen {work.day()} in {work.head()[:12]} by Author <author@dev.example>" in written
     assert server.git(bare, "rev-parse", "main") == work.head()
 
 

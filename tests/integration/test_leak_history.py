@@ -82,7 +82,7 @@ def test_a_value_in_a_commit_message_is_found(repo: Repo, matcher: Matcher) -> N
     assert (found.place.kind, found.place.object_id, found.place.path) == ("commit", commit, "")
     assert found.attribution is not None
     assert found.attribution.is_reachable
-    assert found.attribution.authors == ("Ana <ana@dev.example>",)
+    assert found.attribution.authors == ("Author <author@dev.example>",)
 
 
 def test_a_value_in_an_annotated_tag_is_found(repo: Repo, matcher: Matcher) -> None:
@@ -219,7 +219,7 @@ def test_a_value_in_fifty_versions_of_a_file_is_one_finding(repo: Repo, matcher:
     value = canary()
     commits = []
     for number in range(50):
-        repo.author = "Bo" if number % 2 else "Ana"
+        repo.author = "Second" if number % 2 else "Author"
         commits.append(repo.commit({"conf": "# line\n" * number + value}))
     found = scanned(repo, matcher).only
     told = found.attribution
@@ -227,7 +227,7 @@ def test_a_value_in_fifty_versions_of_a_file_is_one_finding(repo: Repo, matcher:
     assert told.first is not None
     assert told.last is not None
     assert (told.first.commit, told.last.commit, told.commit_count) == (commits[0], commits[-1], 50)
-    assert told.authors == ("Ana <ana@dev.example>", "Bo <bo@dev.example>")
+    assert told.authors == ("Author <author@dev.example>", "Second <second@dev.example>")
     assert found.line == 50, "it is told where it stands in the newest version"
     assert told.last.committed_at - told.first.committed_at == 49 * 86_400
 

@@ -35,7 +35,7 @@ class Repo:
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder = folder
         self.day = 1_700_000_000
-        self.author = "Ana"
+        self.author = "Author"
         folder.mkdir(parents=True, exist_ok=True)
         self.git("init", "-q", "-b", "main", *words)
 

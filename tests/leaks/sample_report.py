@@ -66,8 +66,8 @@ def known(stage: str = "current", verdict: str = "CURRENT", **fields: object) ->
 
 def attribution(*paths: str, is_reachable: bool = True) -> Attribution:
     """Return where something sits that two people brought in four commits."""
-    first = Occurrence("1f" * 20, paths[0], "Ana <ana@dev.example>", 1_700_000_000)
-    last = Occurrence("2e" * 20, paths[-1], "Bo <bo@dev.example>", 1_760_000_000)
+    first = Occurrence("1f" * 20, paths[0], "Author <author@dev.example>", 1_700_000_000)
+    last = Occurrence("2e" * 20, paths[-1], "Second <second@dev.example>", 1_760_000_000)
     return Attribution(first, last, 4, tuple(sorted(paths)), (first.author, last.author), is_reachable)
 
 

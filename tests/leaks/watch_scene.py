@@ -54,7 +54,7 @@ class GitServer:
         return Clone(self, path)
 
     def git(self, folder: Path, *words: str) -> str:
-        who = ("-c", "user.name=Ana", "-c", "user.email=ana@dev.example")
+        who = ("-c", "user.name=Author", "-c", "user.email=author@dev.example")
         done = subprocess.run(["git", "-C", folder, *who, *words], env=self.environment, capture_output=True)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()

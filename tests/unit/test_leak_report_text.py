@@ -67,8 +67,8 @@ def test_where_a_finding_sits_in_a_history_is_told() -> None:
     place = Place(".", "src/a.py", "ab" * 20, "blob")
     found = finding(place=place, attribution=attribution("src/a.py", "b.py", "c.py", "d.py", "e.py"))
     text = written(report(found))
-    assert "first seen 2023-11-14 in 1f1f1f1f1f1f by Ana <ana@dev.example>\n" in text
-    assert "last seen 2025-10-09 in 2e2e2e2e2e2e by Bo <bo@dev.example>\n" in text
+    assert "first seen 2023-11-14 in 1f1f1f1f1f1f by Author <author@dev.example>\n" in text
+    assert "last seen 2025-10-09 in 2e2e2e2e2e2e by Second <second@dev.example>\n" in text
     assert "brought by 4 commits of 2 authors\n" in text
     assert "also at b.py, c.py, d.py and 1 more\n" in text
     assert "no branch" not in text

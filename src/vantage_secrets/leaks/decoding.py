@@ -127,7 +127,6 @@ _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 # A run may be wrapped into lines, as in PEM, MIME and YAML; "\n" may also be written as an escape.
 _BASE64_RIGHT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:\r?\n[ \t]*|\\n)[A-Za-z0-9+/_-]{16,})*")
 _BASE64_LEFT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:[ \t]*\n\r?|n\\)[A-Za-z0-9+/_-]{16,})*")
-_WRAP = re.compile(rb"\r?\n[ \t]*|\\n")
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _UTF16_RIGHT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
 _UTF16_LEFT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
@@ -148,8 +147,8 @@ def _extent(data: bytes, begin: int, end: int, left: re.Pattern[bytes], right: r
 def _decode_base64(data: bytes, end: int, anchor: Anchor) -> Run | None:
     begin = end - anchor.length
     first, last = _extent(data, begin, end, _BASE64_LEFT, _BASE64_RIGHT)
-    before = _WRAP.sub(b"", data[first:begin])
-    text = (before + _WRAP.sub(b"", data[begin:last])).translate(_FROM_URL_SAFE)
+    before = _unwrapped(data[first:begin])
+    text = (before + _unwrapped(data[begin:last])).translate(_FROM_URL_SAFE)
     # The word says where its group of four begins, and so where all of them do.
     lead = (len(before) - anchor.skipped) % 4
     text = text[lead:]
@@ -158,6 +157,10 @@ def _decode_base64(data: bytes, end: int, anchor: Anchor) -> Run | None:
         return Run(first + lead, last, b64decode(text[: len(text) // 4 * 4]), _settled(last, end))
     except Base64Error:
         return None
+
+
+def _unwrapped(text: bytes) -> bytes:
+    return text.replace(b"\\n", b"").translate(None, b"\r\n\t ")
 
 
 def decoded_base64(text: bytes) -> bytes:

@@ -19,6 +19,8 @@ from vantage_secrets.leaks.rule import REACH_MAX
 
 SPREAD_MAX = 256
 """A repeat that may be longer than this ends the prefilter, in repetitions; a longer one would make it slow."""
+_TAIL_SPREAD_MIN = 8
+"""A last repeat that varies by less may have one more byte behind it."""
 TAIL_MIN = 24
 """Of the last repeat no more is asked for, in repetitions."""
 _WORDS_MAX = 16
@@ -27,6 +29,8 @@ LEAD_MAX = 256
 """What may stand before a rule's first word, at most, for the prefilter to begin at the word, in bytes."""
 _WORD_MIN = 3
 """Shortest word to begin with, in bytes."""
+_WORD_GAIN = 3
+"""A later word must be longer by so much: what stands before it is then not looked for, in bytes."""
 _WORD_ENOUGH = 6
 """A longer word is no better, in bytes: hyperscan looks for eight at most."""
 NEAR_MAX = 1_024
@@ -149,7 +153,7 @@ def _from_best_word(nodes: list[_Flagged]) -> tuple[int, list[_Flagged]]:
     lead = 0
     for position, node in enumerate(nodes):
         length = min(_word_length(nodes[position:]), _WORD_ENOUGH)
-        if length > longest:
+        if length >= (longest + _WORD_GAIN if longest >= _WORD_MIN else _WORD_MIN):
             best, longest = (lead, nodes[position:]), length
         lead += _width(node)[1]
         if lead > LEAD_MAX:
@@ -184,10 +188,18 @@ def _has_newline(nodes: list[Any], flags: int) -> bool:
     return False
 
 
+def _only_closes(nodes: list[_Flagged]) -> bool:
+    """Return whether the last node is one byte behind a repeat; with it, each length of that would be reported."""
+    if len(nodes) < 2 or nodes[-2].code not in _REPEATS or _width(nodes[-1]) != (1, 1):
+        return False
+    least, most, _inner = nodes[-2].argument
+    return int(most) - int(least) >= _TAIL_SPREAD_MIN
+
+
 def _sequence(nodes: list[_Flagged], *, is_last: bool) -> _Piece:
     """Return the prefilter of ``nodes``, one after the other; the last of them may be shortened when ``is_last``."""
     if is_last:
-        while nodes and _width(nodes[-1])[0] == 0:
+        while nodes and (_width(nodes[-1])[0] == 0 or _only_closes(nodes)):
             nodes = nodes[:-1]
     pieces = []
     for position, node in enumerate(nodes):
