@@ -221,7 +221,7 @@ class Examiner:
         """Yield what stands in the encoded runs around ``anchors``, each run looked at once."""
         seen: dict[str, int] = {}
         for index, end in anchors:
-            anchor = self.matcher.anchors[index - self.matcher.anchors_from]
+            anchor = self.matcher.anchor_of(index)
             if end <= seen.get(anchor.kind, 0):
                 continue
             run = run_at(data, end, anchor)

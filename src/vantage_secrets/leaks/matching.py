@@ -54,13 +54,14 @@ class Matcher:
     def __init__(
         self,
         rules: Sequence[ActiveRule],
-        anchors: Sequence[Anchor],
+        anchors: Sequence[tuple[Any, ...]],
         name_count: int,
         digest: str,
         database: hyperscan.Database,
     ) -> None:
         self.rules = rules
         self.anchors = anchors
+        """Plain tuples of ``Anchor``'s fields: thousands of them, of which a scan needs a few."""
         self.digest = digest
         """Digest of all of this; the same rules have the same."""
         self.anchors_from = len(rules)
@@ -68,6 +69,10 @@ class Matcher:
         self.marks_from = self.names_from + name_count
         self._database = database
         self._own = threading.local()
+
+    def anchor_of(self, index: int) -> Anchor:
+        """Return the anchor that a candidate's id stands for."""
+        return Anchor._make(self.anchors[index - self.anchors_from])
 
     def find(self, buffer: Any) -> list[tuple[int, int]]:
         """Return the candidates in ``buffer``, any bytes-like object, in the order of where they end."""
@@ -172,7 +177,7 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
 def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
     return Matcher(
         [ActiveRule(Rule._make(rule), *where) for rule, where in metadata["rules"]],
-        [Anchor._make(anchor) for anchor in metadata["anchors"]],
+        metadata["anchors"],
         metadata["name_count"],
         metadata["digest"],
         database,
