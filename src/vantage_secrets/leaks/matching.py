@@ -63,7 +63,7 @@ class Matcher:
         self.anchors = anchors
         """Plain tuples of ``Anchor``'s fields: thousands of them, of which a scan needs a few."""
         self.digest = digest
-        """Digest of all of this; the same rules have the same."""
+        """Digest of the rules and of the code that judges what they find; with another, another scan's word is void."""
         self.anchors_from = len(rules)
         self.names_from = len(rules) + len(anchors)
         self.marks_from = self.names_from + name_count
@@ -129,11 +129,15 @@ def _key_of(files: Sequence[Path]) -> str:
     import hashlib
     import sys
 
-    folder = Path(__file__).parent
-    code = sorted((*folder.glob("*.py"), *folder.glob("credential_files/*.py")))
-    stats = [(str(path), path.stat()) for path in (*code, *files)]
+    stats = [(str(path), path.stat()) for path in (*_code(), *files)]
     text = repr([sys.version_info[:2], *((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _code() -> list[Path]:
+    """Return the files that decide what is found, besides the rules."""
+    folder = Path(__file__).parent
+    return sorted((*folder.glob("*.py"), *folder.glob("credential_files/**/*.py")))
 
 
 def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]:
@@ -169,7 +173,7 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
         database.compile(expressions=list(texts), ids=list(ids), elements=len(ids), flags=0)
     except engine.error as error:
         raise InvalidInputError(f"The rules cannot be compiled: {error}.", hint="Try them one by one.") from error
-    digest = hashlib.sha256(repr([rules, anchors, names]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr([rules, [path.read_bytes() for path in _code()]]).encode()).hexdigest()[:16]
     plain = [tuple(anchor._replace(expression=b"")) for anchor in anchors]  # the expressions are in the database
     return {"rules": rules, "anchors": plain, "name_count": len(names), "digest": digest}, database
 
