@@ -368,7 +368,7 @@ def _started(work: Callable[[str, Pipe], None], url: str) -> tuple[Any, Pipe]:
 
 
 def _somebody_asks(database: Database) -> bool:
-    """Return whether a second session has asked for a lock since the first took it."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%%'"
+    """Return whether a second session has asked for a lock, and has its answer, since the first took it."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%%' AND state = 'idle'"
     with database.transaction(writes=False) as connection:
         return bool(connection.exec_driver_sql(query + " AND datname = current_database()").scalar_one() >= 2)
