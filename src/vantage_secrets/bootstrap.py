@@ -1,4 +1,7 @@
-"""Settings become objects here: the only module that knows all classes."""
+"""Settings become objects here: the only module that knows all classes.
+
+It is longer than the others for that reason: what is made out of what stands in one place.
+"""
 
 from __future__ import annotations
 
