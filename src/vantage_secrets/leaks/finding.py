@@ -25,9 +25,9 @@ class Status(StrEnum):
     """What became of a finding; only ``new`` ones end a scan with exit code 1."""
 
     NEW = "new"
-    """Nobody has judged it yet, or it was judged a real secret that must still be dealt with."""
+    """Nobody has judged it yet."""
     BASELINE = "baseline"
-    """The baseline has it."""
+    """The baseline has it; the reason says what was judged, such as that it is a real secret, known since a day."""
     SUPPRESSED = "suppressed"
     """A comment in its line allows it, with a reason."""
 
@@ -64,8 +64,8 @@ class KnownVersion(NamedTuple):
             known) or ``RETIRED since 2026-01-31 12:00 UTC``.
         owner: Who the manifest says it belongs to; may be empty.
         consumers: Who reads it, from the manifest.
-        spelling: How the value was written there: ``raw``, ``base64``, ``hex``, ``url``, ``json``, ``utf-16``,
-            ``fingerprint``.
+        spelling: How the value was written there: ``raw``, ``base64``, ``hex``, ``url``, ``json``, ``xml`` or
+            ``utf-16``.
     """
 
     secret: str

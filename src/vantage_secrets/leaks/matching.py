@@ -1,6 +1,6 @@
 """All rules over some bytes, in one pass of hyperscan.
 
-Compiling the rules takes about a second, so the result is kept in the user's cache folder, for this machine and these
+Compiling the rules takes some seconds, so the result is kept in the user's cache folder, for this machine and these
 rules. It reports where a candidate *ends*; where it begins, and whether it is a secret, is found out afterwards
 (``leaks.examination``), since asking hyperscan for begins would cost it more than half of its speed.
 """
