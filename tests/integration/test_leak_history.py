@@ -267,4 +267,6 @@ def test_every_object_is_counted(repo: Repo, matcher: Matcher) -> None:
     listed = repo.git("cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectsize)").splitlines()
     done = scanned(repo, matcher)
     assert done.read_count == len(listed)
-    assert done.coverage.byte_count == sum(int(line.split()[1]) for line in listed)
+    # The names in trees are told by the log, and not read again.
+    read = [line for line in listed if not line.startswith("tree")]
+    assert done.coverage.byte_count == sum(int(line.split()[1]) for line in read)

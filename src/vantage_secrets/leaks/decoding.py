@@ -50,6 +50,11 @@ class Anchor(NamedTuple):
     length: int = 0
     skipped: int = 0
 
+    @property
+    def reach(self) -> int:
+        """What stands further than this from where the word ends does not matter to the run, in bytes."""
+        return 1 + (_WINDOW if self.kind in ("url", "json") else RUN_MAX + self.length)
+
 
 class Run(NamedTuple):
     """Encoded text, and what it says.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, decoded_base64, run_at
@@ -27,8 +26,8 @@ _WORDS_FROM = -2
 _RANKS = {Confidence.LOW: 0, Confidence.MEDIUM: 2, Confidence.HIGH: 4}
 _CONTEXT = 256
 """A rule, and the judgement after it, see so much before and behind where a match may be, in bytes."""
-_VERDICTS_MAX = 200_000
-"""So many candidates are remembered: about 40 MB."""
+_VERDICTS_MAX = 30_000
+"""So many candidates are remembered, with what stands around them: about 30 MB."""
 _CONTEXT_CATEGORIES = ("generic", "urls", "headers")
 """Rules that know a secret by what stands around it; one that knows the secret's own format tells more."""
 
@@ -105,6 +104,17 @@ class Examiner:
         parts = (self._known, self._retired)
         return " ".join([self.matcher.digest, *(part.digest for part in parts if part is not None)])
 
+    def prepare(self) -> None:
+        """Wait for all that is still being compiled in other threads."""
+        if self._known is not None:
+            self._known.prepare()
+
+    @property
+    def margin(self) -> int:
+        """What stands more than so many bytes before, or one byte behind, where a candidate ends does not matter."""
+        parts = (self.matcher, self._known, self._words)
+        return max(part.margin for part in parts if part is not None) + 1
+
     def survey(self, buffer: Any) -> list[tuple[int, int]]:
         """Return the candidates in ``buffer``, which may hold many documents; our own values have an id of their own.
 
@@ -113,7 +123,7 @@ class Examiner:
         """
         found = self.matcher.find(buffer)
         if self._known is not None:
-            found += [(_KNOWN, hit.end) for hit in self._known.find(buffer)]
+            found += [(_KNOWN, end) for end in self._known.marks_in(buffer)]
         if self._words is not None:
             found += [(_WORDS_FROM - shape, end) for shape, end in self._words.ends_in(buffer)]
         return found
@@ -130,6 +140,7 @@ class Examiner:
         path: str = "",
         candidates: Candidates | None = None,
         miss: Callable[[str], None] | None = None,
+        areas: list[tuple[int, int]] | None = None,
     ) -> list[Detection]:
         """Return the secrets in ``data``, sorted by where they begin; of several for one text the surest.
 
@@ -138,13 +149,17 @@ class Examiner:
             path: Its path, if it has one: it may be of a kind whose structure is known.
             candidates: What ``survey`` found in it, when that is known already; sorted by offset for each id.
             miss: Told when something in it could not be read, such as too much encoded text.
+            areas: Filled with begins and ends of all text that the answer depends on, besides the candidates.
         """
+        areas = [] if areas is None else areas
         budget = _Budget(miss)
         if candidates is None:
             candidates = self._survey_alone(data)
         has_mark = any(index >= self.matcher.marks_from for index, _end in candidates)
+        if path or has_mark or any(index < 0 for index, _end in candidates):
+            areas.append((0, len(data)))
         found = list(self._from_structure(data, path, has_mark=has_mark)) if path or has_mark else []
-        found += self._from_text(data, candidates, 0, budget)
+        found += self._from_text(data, candidates, 0, budget, areas)
         if any(index == _KNOWN for index, _end in candidates):
             found += self._from_known(data)
         if self._retired is not None and self._words is not None:
@@ -152,21 +167,34 @@ class Examiner:
             found += self._from_words(data, candidates, self._retired)
         return _without_overlaps(found)
 
-    def confirmed(self, data: bytes, candidates: Candidates) -> Iterator[Detection]:
-        """Yield what each rule finds for itself in ``data``; what several find may be one text."""
+    def confirmed(
+        self, data: bytes, candidates: Candidates, areas: list[tuple[int, int]] | None = None
+    ) -> Iterator[Detection]:
+        """Yield what each rule finds for itself in ``data``; what several find may be one text.
+
+        Args:
+            data: A document.
+            candidates: See ``examine``.
+            areas: See ``examine``.
+        """
+        areas = [] if areas is None else areas
         ends: dict[int, int] = {}
         for index, end in candidates:
             if _KNOWN < index < self.matcher.anchors_from:
-                yield from self._confirmed(data, index, end, ends)
+                yield from self._confirmed(data, index, end, ends, areas)
 
-    def _from_text(self, data: bytes, candidates: Candidates, depth: int, budget: _Budget) -> Iterator[Detection]:
-        yield from self.confirmed(data, candidates)
+    def _from_text(
+        self, data: bytes, candidates: Candidates, depth: int, budget: _Budget, areas: list[tuple[int, int]]
+    ) -> Iterator[Detection]:
+        yield from self.confirmed(data, candidates, areas)
         first, last = self.matcher.anchors_from, self.matcher.names_from
         anchors = [(index, end) for index, end in candidates if first <= index < last]
         if anchors and depth < DEPTH_MAX:
-            yield from self._decoded(data, anchors, depth, budget)
+            yield from self._decoded(data, anchors, depth, budget, areas)
 
-    def _confirmed(self, data: bytes, index: int, end: int, ends: dict[int, int]) -> Iterator[Detection]:
+    def _confirmed(
+        self, data: bytes, index: int, end: int, ends: dict[int, int], areas: list[tuple[int, int]]
+    ) -> Iterator[Detection]:
         """Try the rule where the candidate is, so that all candidates together give what ``finditer`` would."""
         active = self.matcher.rules[index]
         resume = ends.get(index, 0)
@@ -180,7 +208,9 @@ class Examiner:
         window = data[low:high]
         verdict = self._tried(index, window, begin - low, end - low)
         if verdict is not None and verdict.end == len(window) and active.reach < REACH_MAX:
-            verdict = self._tried(index, data[low : end + REACH_MAX], begin - low, end - low)
+            high = end + REACH_MAX
+            verdict = self._tried(index, data[low:high], begin - low, end - low)
+        areas.append((low, high))
         if verdict is None:
             return
         ends[index] = low + verdict.end
@@ -197,7 +227,7 @@ class Examiner:
 
         The versions of a file in a history have most of their lines in common, so most candidates were tried before.
         """
-        key = index, begin, end, blake2b(window, digest_size=16).digest()
+        key = index, begin, end, window
         try:
             return self._verdicts[key]
         except KeyError:
@@ -216,12 +246,18 @@ class Examiner:
         return pattern
 
     def _decoded(
-        self, data: bytes, anchors: Iterable[tuple[int, int]], depth: int, budget: _Budget
+        self,
+        data: bytes,
+        anchors: Iterable[tuple[int, int]],
+        depth: int,
+        budget: _Budget,
+        areas: list[tuple[int, int]],
     ) -> Iterator[Detection]:
         """Yield what stands in the encoded runs around ``anchors``, each run looked at once."""
         seen: dict[str, int] = {}
         for index, end in anchors:
             anchor = self.matcher.anchor_of(index)
+            areas.append((max(0, end - anchor.reach), end + anchor.reach))
             if end <= seen.get(anchor.kind, 0):
                 continue
             run = run_at(data, end, anchor)
@@ -230,7 +266,7 @@ class Examiner:
             if not budget.take(len(run.text)):
                 return
             seen[anchor.kind] = run.settled
-            for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget):
+            for inner in self._from_text(run.text, self.matcher.find(run.text), depth + 1, budget, []):
                 yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))
             for inner in self._ours_in(run.text):
                 yield inner._replace(begin=run.begin, end=run.end, decoded=(anchor.kind, *inner.decoded))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEPT_MAX = 4
 """So many sets of compiled rules are kept, the youngest: a few MB each."""
-_FORMAT = b"vantage-secrets rules 3\n"
+_FORMAT = b"vantage-secrets rules 4\n"
 _DIGEST_BYTES = 32
 
 
@@ -56,12 +56,15 @@ class Matcher:
         rules: Sequence[ActiveRule],
         anchors: Sequence[tuple[Any, ...]],
         name_count: int,
+        margin: int,
         digest: str,
         database: hyperscan.Database,
     ) -> None:
         self.rules = rules
         self.anchors = anchors
         """Plain tuples of ``Anchor``'s fields: thousands of them, of which a scan needs a few."""
+        self.margin = margin
+        """What stands more than so many bytes before where a candidate ends does not matter to it."""
         self.digest = digest
         """Digest of the rules and of the code that judges what they find; with another, another scan's word is void."""
         self.anchors_from = len(rules)
@@ -174,8 +177,10 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     except engine.error as error:
         raise InvalidInputError(f"The rules cannot be compiled: {error}.", hint="Try them one by one.") from error
     digest = hashlib.sha256(repr([rules, [path.read_bytes() for path in _code()]]).encode()).hexdigest()[:16]
+    widths = [where[0] for _rule, where in rules] + [anchor.length for anchor in anchors] + [*map(len, MARKS)]
     plain = [tuple(anchor._replace(expression=b"")) for anchor in anchors]  # the expressions are in the database
-    return {"rules": rules, "anchors": plain, "name_count": len(names), "digest": digest}, database
+    metadata = {"rules": rules, "anchors": plain, "name_count": len(names), "margin": max(widths), "digest": digest}
+    return metadata, database
 
 
 def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
@@ -183,6 +188,7 @@ def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
         [ActiveRule(Rule._make(rule), *where) for rule, where in metadata["rules"]],
         metadata["anchors"],
         metadata["name_count"],
+        metadata["margin"],
         metadata["digest"],
         database,
     )

@@ -1,13 +1,8 @@
-"""Whether a repository has all that its history consists of: a list of what is there does not tell what is not.
-
-Git follows every ref through commits and trees and names what it does not find. It does so while the objects are read.
-"""
+"""Whether a repository has all that its history consists of: a list of what is there does not tell what is not."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-from typing import IO
+from collections.abc import Sequence
 
 from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.finding import Coverage, Place
@@ -18,69 +13,50 @@ _NAMED_MAX = 100
 """So many missing objects are named, the others are counted."""
 
 
-class Completeness:
-    """A check under way, beside the reading of the objects.
+def tell_missing(repository: Repository, label: str, missing: Sequence[bytes], coverage: Coverage) -> None:
+    """Tell what a history consists of and is not there.
 
     Args:
-        repository: What is checked.
-        label: Its name in reports.
+        repository: Where it is not.
+        label: The repository's name in reports.
+        missing: Ids.
+        coverage: Where it is told.
     """
-
-    def __init__(self, repository: Repository, label: str) -> None:
-        self._repository = repository
-        self._label = label
-        self._process: subprocess.Popen[bytes]
-        self._errors: IO[bytes]
-        self._process, self._errors = repository.start(*_FOLLOW)
-
-    def tell(self, coverage: Coverage) -> None:
-        """Wait for the check, and tell what the history consists of and is not there."""
-        with self._errors, self._process:
-            listed = self._process.communicate()[0]
-            self._errors.seek(0)
-            reason = first_line(self._errors.read()) if self._process.returncode else ""
-        missing = [line[1:].decode() for line in listed.splitlines() if line.startswith(b"?")]
-        if reason:
-            coverage.miss(Place(self._label, kind="history"), f"Git cannot follow it: {reason}")
-        if missing and self._is_partial():
-            reason = f"a partial clone: {len(missing):,} objects were left on its remote"
-            coverage.miss(Place(self._label, kind="history"), reason)
-        else:
-            _tell_missing(missing, self._label, coverage.miss)
-        if self._is_shallow():
-            coverage.miss(
-                Place(self._label, kind="history"), "a shallow clone: what came before its oldest commits is not here"
-            )
-        submodules = self._submodules()
-        if submodules:
-            coverage.notes.append(f"submodules are repositories of their own, which were not read: {submodules:,}")
-
-    def stop(self) -> None:
-        """End the check without its answer."""
-        self._process.kill()
-        with self._errors:
-            self._process.communicate()
-
-    def _is_shallow(self) -> bool:
-        return self._repository.output("rev-parse", "--is-shallow-repository").strip() == b"true"
-
-    def _is_partial(self) -> bool:
-        return bool(self._asked("config", "--get-regexp", r"^remote\..*\.promisor$"))
-
-    def _submodules(self) -> int:
-        """Return how many submodules the commit that is checked out has."""
-        return len(self._asked("config", "--blob", "HEAD:.gitmodules", "--get-regexp", r"^submodule\..*\.path$"))
-
-    def _asked(self, *words: str) -> list[bytes]:
-        """Return the lines of an answer that Git may not have."""
-        try:
-            return self._repository.output(*words).splitlines()
-        except InvalidInputError:
-            return []
+    if missing and _answer(repository, "config", "--get-regexp", r"^remote\..*\.promisor$"):
+        reason = f"a partial clone: {len(missing):,} objects were left on its remote"
+        coverage.miss(Place(label, kind="history"), reason)
+    else:
+        for id_ in missing[:_NAMED_MAX]:
+            coverage.miss(Place(label, object_id=id_.decode(), kind="object"), "the object is missing")
+        if len(missing) > _NAMED_MAX:
+            coverage.miss(Place(label, kind="history"), f"{len(missing) - _NAMED_MAX:,} more objects are missing")
+    if repository.is_shallow:
+        reason = "a shallow clone: what came before its oldest commits is not here"
+        coverage.miss(Place(label, kind="history"), reason)
 
 
-def _tell_missing(missing: list[str], label: str, miss: Callable[[Place, str], None]) -> None:
-    for id_ in missing[:_NAMED_MAX]:
-        miss(Place(label, object_id=id_, kind="object"), "the object is missing")
-    if len(missing) > _NAMED_MAX:
-        miss(Place(label, kind="history"), f"{len(missing) - _NAMED_MAX:,} more objects are missing")
+def followed(repository: Repository) -> tuple[list[bytes], str]:
+    """Follow every ref as far as Git can; return the ids of what is missing, and why Git stopped if it did.
+
+    This is for a history that has no log because something in it is missing or damaged.
+    """
+    process, errors = repository.start(*_FOLLOW)
+    with errors:
+        listed = process.communicate()[0].splitlines()
+        errors.seek(0)
+        reason = first_line(errors.read()) if process.returncode else ""
+    return [line[1:] for line in listed if line.startswith(b"?")], reason
+
+
+def submodule_count(repository: Repository) -> int:
+    """Return how many submodules the commit that is checked out has."""
+    words = ("config", "--blob", "HEAD:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    return len(_answer(repository, *words))
+
+
+def _answer(repository: Repository, *words: str) -> list[bytes]:
+    """Return the lines of an answer that Git may not have."""
+    try:
+        return repository.output(*words).splitlines()
+    except InvalidInputError:
+        return []

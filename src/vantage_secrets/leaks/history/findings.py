@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vantage_secrets.errors import InvalidInputError
 from vantage_secrets.leaks.examination import Examiner
 from vantage_secrets.leaks.finding import Coverage, Finding, Occurrence, Place
-from vantage_secrets.leaks.history.attribution import by_path, of_commit, reachable_commits, sightings_of, summed_up
-from vantage_secrets.leaks.history.completeness import Completeness
-from vantage_secrets.leaks.history.object_cache import Answer, ObjectCache, state_of
+from vantage_secrets.leaks.history.attribution import by_path, of_commit, summed_up
+from vantage_secrets.leaks.history.completeness import followed, submodule_count, tell_missing
+from vantage_secrets.leaks.history.log import Log
+from vantage_secrets.leaks.history.object_cache import Answer, ObjectCache, key_of, state_of
 from vantage_secrets.leaks.history.objects import ObjectInfo, list_objects, size_of
+from vantage_secrets.leaks.history.plan import Plan
 from vantage_secrets.leaks.history.repository import Repository
 from vantage_secrets.leaks.history.scanning import Examined, ObjectScan
 from vantage_secrets.leaks.recording import Found, Recorder
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     from vantage_secrets.leaks.scanner import Settings
 
 
-_UNREADABLE = b" missing"
+_UNREADABLE = b"missing"
 """What Git writes behind the id of an object that it has and cannot read."""
+_Kinds = dict[bytes, list[bytes]]
+"""``id type size`` of objects, by their type."""
 _FROM_CACHE = "known from cache"
 """What the coverage calls objects that an earlier scan examined."""
+
+
+def _id_of(header: bytes) -> bytes:
+    return header[: header.index(b" ")]
 
 
 class _InObject(NamedTuple):
@@ -60,7 +67,7 @@ class HistoryScan:
         self._coverage = Coverage()
         self._settings = settings
         self._cache = self._open_cache()
-        self._ids: list[str] = []
+        self._keys: list[tuple[str, bytes]] = []
         self._known: list[_InObject] = []
 
     def run(self) -> None:
@@ -72,22 +79,61 @@ class HistoryScan:
             self._whole.notes += answer.notes
             self._recorder.record(Found(finding, b"") for finding in answer.findings)
             return
-        check = Completeness(self._repository, self._label)
+        scan = ObjectScan(
+            self._repository,
+            self._examiner,
+            self._found_in,
+            self._label,
+            self._coverage,
+            self._settings.cores,
+            self._settings.progress,
+        )
+        log = Log(self._repository)
         try:
-            scan = ObjectScan(self._repository, self._examiner, self._label, self._coverage, self._settings.progress)
-            examined = scan.run(self._to_read(), self._settings.cores)
+            kinds = self._listed()
+            texts = scan.begin(self._unseen([*kinds[b"commit"], *kinds[b"tag"]]))  # while Git goes through the log
         except BaseException:
-            check.stop()
+            log.stop()
             raise
-        check.tell(self._coverage)
-        new: dict[str, list[_InObject]] = {}
-        for one in examined:
-            new.setdefault(one.info.id, []).extend(self._found_in(one))
-        found = self._attributed([each for some in new.values() for each in some] + self._known)
+        try:
+            plan = Plan(log)
+        except BaseException:
+            log.stop()
+            texts.stop()
+            raise
+        scan.finish(texts)
+        self._read(kinds, log, plan, scan)
+        self._tell_missing(kinds, log, plan)
+        found = self._attributed(log, [each for some in scan.found.values() for each in some] + self._known)
         if self._cache:
-            self._keep(self._cache, state, scan.unread, new, found)
+            self._keep(self._cache, state, scan.unread, scan.found, found)
         self._whole.include(self._coverage)
         self._recorder.record(found)
+
+    def _read(self, kinds: _Kinds, log: Log, plan: Plan, scan: ObjectScan[_InObject]) -> None:
+        """Read trees, then blobs, since trees that are read may tell what a blob is."""
+        suspicious, scan.structured = plan.look_at_names(self._examiner)
+        named = set() if log.failure else plan.trees - suspicious
+        scan.run(self._unseen(header for header in kinds[b"tree"] if _id_of(header) not in named))
+        told = self._unseen(header for header in kinds[b"tree"] if _id_of(header) in named)
+        self._coverage.add("tree", sum(1 for _header in told))
+        path_of = plan.paths()
+        blobs = {_id_of(header): header for header in kinds[b"blob"]}
+        in_order = [blobs.pop(id_) for id_ in path_of if id_ in blobs]
+        scan.run(self._unseen([*in_order, *blobs.values()], scan.structured), path_of)
+
+    def _tell_missing(self, kinds: _Kinds, log: Log, plan: Plan) -> None:
+        if log.failure:
+            missing, reason = followed(self._repository)
+            place = Place(self._label, kind="history")
+            self._coverage.miss(place, f"Git cannot follow it: {reason or log.failure}")
+        else:
+            missing = plan.missing(header for some in kinds.values() for header in some)
+        tell_missing(self._repository, self._label, missing, self._coverage)
+        submodules = submodule_count(self._repository) if plan.has_submodules else 0
+        if submodules:
+            note = f"submodules are repositories of their own, which were not read: {submodules:,}"
+            self._coverage.notes.append(note)
 
     def _open_cache(self) -> ObjectCache | None:
         """Return the cache of what is looked for; none when the values themselves are needed, which no cache has."""
@@ -105,34 +151,42 @@ class HistoryScan:
         looked_for = hashlib.sha256(f"{self._examiner.digest} {key.key_id} {settings.size_max}".encode()).hexdigest()
         return ObjectCache(settings.cache_folder / f"objects-{looked_for[:32]}", self._repository.id_bytes)
 
-    def _attributed(self, found: list[_InObject]) -> list[Found]:
-        """Return findings with their places in the history; without, where Git cannot go through it."""
-        try:
-            return attributed(self._repository, found)
-        except InvalidInputError as error:
-            self._coverage.miss(Place(self._label, kind="history"), f"which commits have the findings: {error.message}")
+    def _attributed(self, log: Log, found: list[_InObject]) -> list[Found]:
+        """Return findings with their places in the history; without, where Git could not go through it."""
+        if log.failure:
+            reason = f"which commits have the findings: {log.failure}"
+            self._coverage.miss(Place(self._label, kind="history"), reason)
             return [each.found for each in found]
+        return attributed(self._repository, log, found)
 
-    def _listed(self) -> Iterator[bytes]:
-        """Yield the header of each object that Git can list."""
-        try:
-            for header in list_objects(self._repository):
-                if header.endswith(_UNREADABLE):
-                    id_ = header.partition(b" ")[0].decode()
-                    self._coverage.miss(Place(self._label, object_id=id_, kind="object"), "Git cannot read it")
-                else:
-                    yield header
-        except InvalidInputError as error:
-            self._coverage.miss(Place(self._label, kind="history"), error.message)
+    def _listed(self) -> _Kinds:
+        """Return the headers of all objects that Git can list, by their kind."""
+        headers, failure = list_objects(self._repository)
+        if failure:
+            self._coverage.miss(Place(self._label, kind="history"), f"Git cannot list its objects: {failure}")
+        kinds: _Kinds = {b"blob": [], b"tree": [], b"commit": [], b"tag": [], _UNREADABLE: []}
+        for header in headers:
+            kinds[header.split(b" ", 2)[1]].append(header)
+        for header in kinds.pop(_UNREADABLE):
+            place = Place(self._label, object_id=_id_of(header).decode(), kind="object")
+            self._coverage.miss(place, "Git cannot read it")
+        return kinds
 
-    def _to_read(self) -> Iterator[bytes]:
-        """Yield the headers of the objects that must be read."""
+    def _unseen(self, headers: Iterable[bytes], structured: Mapping[bytes, bytes] | None = None) -> Iterator[bytes]:
+        """Yield the headers of the objects that must be read: new ones, and those that have another name now.
+
+        Args:
+            headers: Of objects.
+            structured: A name for those that are examined by it.
+        """
         known_count = 0
-        for header in self._listed():
-            if self._cache and self._cache.is_seen(header):
+        for header in headers:
+            id_ = _id_of(header)
+            key = key_of(id_, structured.get(id_, b"")) if structured else id_
+            if self._cache and self._cache.is_seen(key):
                 known_count += 1
-                id_ = header[: 2 * self._repository.id_bytes].decode()
-                self._known += [_InObject(self._here(found), own) for found, own in self._cache.findings_of(id_)]
+                known = self._cache.findings_of(id_.decode())
+                self._known += [_InObject(self._here(found), own) for found, own in known]
             elif size_of(header) > self._settings.size_max:
                 info = ObjectInfo.of(header)
                 place = Place(self._label, object_id=info.id, kind=info.kind)
@@ -140,7 +194,7 @@ class HistoryScan:
                     place, f"{info.size / 1e6:,.1f} MB, larger than {self._settings.size_max / 1e6:,.0f} MB"
                 )
             else:
-                self._ids.append(header[: 2 * self._repository.id_bytes].decode())
+                self._keys.append((id_.decode(), key))
                 yield header
         if known_count:
             self._coverage.add(_FROM_CACHE, known_count)
@@ -149,11 +203,10 @@ class HistoryScan:
         """Return a finding of the cache, which may have been made in another repository."""
         return Found(finding._replace(place=finding.place._replace(source=self._label)), b"")
 
-    def _found_in(self, examined: Examined) -> Iterator[_InObject]:
+    def _found_in(self, examined: Examined) -> list[_InObject]:
         info, document = examined.info, examined.document
         own = of_commit(info.id, document.data) if info.kind in ("commit", "tag") else None
-        for found in self._recorder.findings_in(document, examined.detections):
-            yield _InObject(found, own)
+        return [_InObject(found, own) for found in self._recorder.findings_in(document, examined.detections)]
 
     def _keep(
         self, cache: ObjectCache, state: str, unread: set[str], new: dict[str, list[_InObject]], found: list[Found]
@@ -164,7 +217,7 @@ class HistoryScan:
             id_: [(each.found.finding, each.own) for each in some] for id_, some in new.items() if id_ not in changing
         }
         try:
-            cache.add([id_ for id_ in self._ids if id_ not in unread and id_ not in changing], kept)
+            cache.add([key for id_, key in self._keys if id_ not in unread and id_ not in changing], kept)
             if self._coverage.is_complete and not changing:
                 object_count = sum(self._coverage.counts.values())
                 notes = list(self._coverage.notes)
@@ -175,16 +228,17 @@ class HistoryScan:
             )
 
 
-def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:
+def attributed(repository: Repository, log: Log, found: list[_InObject]) -> list[Found]:
     """Return findings with their places in the history, those of one secret at one path put together.
 
     Args:
         repository: Where the objects are.
+        log: Its log.
         found: The findings in each object.
     """
-    placed_ids = {each.found.finding.place.object_id: each.found.finding.place.kind for each in found if not each.own}
-    sightings = sightings_of(repository, placed_ids) if placed_ids else {}
-    reachable = reachable_commits(repository, (each.own.commit for each in found if each.own))
+    sightings = log.sightings_of({each.found.finding.place.object_id for each in found if not each.own})
+    texts = {each.own.commit for each in found if each.own}
+    reachable = texts.intersection(_reachable_texts(repository, log)) if texts else set()
     groups: dict[_Group, list[tuple[Found, Occurrence | None]]] = {}
     for each in found:
         finding = each.found.finding
@@ -199,6 +253,12 @@ def attributed(repository: Repository, found: list[_InObject]) -> list[Found]:
         for key, members in groups.items()
         if key.path or key.commit or (key.rule, key.fingerprint) not in placed
     ]
+
+
+def _reachable_texts(repository: Repository, log: Log) -> set[str]:
+    """Return the commits and tags that a ref leads to."""
+    tags = repository.output("for-each-ref", "--format=%(objectname)").decode().split()
+    return {*tags, *(commit.decode() for commit, _root in log.commits())}
 
 
 class _Group(NamedTuple):

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import os
+from binascii import unhexlify
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,18 @@ _FILES_MAX = 16
 _STATES_MAX = 64
 """So many answers are kept, the youngest."""
 _DIGEST_BYTES = 32
+
+
+def key_of(id_: bytes, name: bytes) -> bytes:
+    """Return what an object is remembered by: its id, and one of its own for each name that it was examined by.
+
+    Args:
+        id_: Hexadecimal.
+        name: A file name that says what structure the object has; empty for none.
+    """
+    if not name:
+        return id_
+    return hashlib.blake2b(id_ + b" " + name, digest_size=len(id_) // 2).hexdigest().encode()
 
 
 class Answer(NamedTuple):
@@ -76,11 +89,11 @@ class ObjectCache:
         kept = json.loads(content)
         return Answer([finding_of(each) for each in kept["findings"]], kept["objects"], kept["notes"])
 
-    def is_seen(self, header: bytes) -> bool:
-        """Return whether an object, ``id type size``, was examined before."""
+    def is_seen(self, key: bytes) -> bool:
+        """Return whether an object was examined before, by its key (``key_of``)."""
         if self._seen is None:
             self._seen = self._read_seen()
-        return bytes.fromhex(header[: 2 * self._id_bytes].decode()) in self._seen
+        return unhexlify(key) in self._seen
 
     def findings_of(self, id_: str) -> list[tuple[Finding, Occurrence | None]]:
         """Return what was found in an object that was examined before."""
@@ -92,13 +105,17 @@ class ObjectCache:
                 kept += [each for each in some if each not in kept]
         return [(finding_of(plain), Occurrence(*own) if own else None) for plain, own in self._found.get(id_, [])]
 
-    def add(self, ids: Iterable[str], found: dict[str, list[tuple[Finding, Occurrence | None]]]) -> None:
+    def add(self, keys: Iterable[bytes], found: dict[str, list[tuple[Finding, Occurrence | None]]]) -> None:
         """Keep which objects were examined and what was found in them.
+
+        Args:
+            keys: Of the objects, see ``key_of``.
+            found: The findings by the objects' ids.
 
         Raises:
             OSError: The disk is full or takes no files; nothing is half there.
         """
-        seen = bytes.fromhex("".join(ids))
+        seen = unhexlify(b"".join(keys))
         if seen or found:
             self._write(f"read-{os.urandom(8).hex()}", _packed([json.dumps([id_, found[id_]]) for id_ in found], seen))
         self._put_together()

@@ -1,9 +1,9 @@
 """Read many objects of a repository, in large pieces.
 
-Git lists all objects with their sizes first, in the order in which they stand in the packs, which is the order they
-are read fastest in. The list is cut into pieces, and one ``git cat-file`` writes each piece into memory that it shares
-with us. When the piece is as long as the sizes say and Git ended well, every object in it is where it must be, and
-nothing is parsed; when not, the piece is looked at object by object to find out which ones are missing or damaged.
+Git lists all objects with their sizes first. The list is cut into pieces, and one ``git cat-file`` writes each piece
+into memory that it shares with us. When the piece is as long as the sizes say and Git ended well, every object in it is
+where it must be, and nothing is parsed; when not, the piece is looked at object by object to find out which ones are
+missing or damaged.
 """
 
 from __future__ import annotations
@@ -76,20 +76,16 @@ def size_of(header: bytes) -> int:
     return int(header[header.rindex(b" ") + 1 :])
 
 
-def list_objects(repository: Repository) -> Iterator[bytes]:
-    """Yield a header for each object, in the order they are read fastest in; those that no ref leads to as well.
+def list_objects(repository: Repository) -> tuple[list[bytes], str]:
+    """Return a header for each object, those that no ref leads to as well, and why it may not be all of them.
 
-    Raises:
-        InvalidInputError: Git cannot list them.
+    Headers are in the order of the packs. The reason is empty when Git could list everything.
     """
     process, errors = repository.start("cat-file", "--batch-all-objects", "--unordered", "--buffer", _LISTED)
-    with errors, process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            yield line[:-1]
-        if process.wait():
-            errors.seek(0)
-            raise repository.failure(errors.read())
+    with errors:
+        listed = process.communicate()[0].splitlines()
+        errors.seek(0)
+        return listed, first_line(errors.read()) if process.returncode else ""
 
 
 def describe_objects(repository: Repository, ids: Iterable[str]) -> list[bytes]:
@@ -135,12 +131,12 @@ class ObjectReader:
         self._miss = miss
 
     @contextmanager
-    def reading(self) -> Iterator[Callable[[Piece], Iterator[tuple[Piece, memoryview]]]]:
+    def reading(self) -> Iterator[Callable[[Piece], Iterator[tuple[Piece, mmap.mmap]]]]:
         """Give a function that reads a piece and yields what of it could be read; the memory is freed afterwards."""
         with _in_memory() as memory:
             yield lambda piece: self._read(piece, memory)
 
-    def _read(self, piece: Piece, memory: int) -> Iterator[tuple[Piece, memoryview]]:
+    def _read(self, piece: Piece, memory: int) -> Iterator[tuple[Piece, mmap.mmap]]:
         for _attempt in range(_RESTARTS_MAX):
             length, reason = self._fill(piece, memory)
             if not reason and length == piece.byte_count:
@@ -178,9 +174,9 @@ class ObjectReader:
                 return os.lseek(memory, 0, os.SEEK_CUR), first_line(errors.read()) if code else ""
 
 
-def _mapped(piece: Piece, memory: int) -> Iterator[tuple[Piece, memoryview]]:
-    with mmap.mmap(memory, piece.byte_count, prot=mmap.PROT_READ) as content, memoryview(content) as view:
-        yield piece, view
+def _mapped(piece: Piece, memory: int) -> Iterator[tuple[Piece, mmap.mmap]]:
+    with mmap.mmap(memory, piece.byte_count, prot=mmap.PROT_READ) as content:
+        yield piece, content
 
 
 def _sorted_out(headers: Sequence[bytes], memory: int, length: int) -> tuple[list[bytes], list[bytes], list[bytes]]:

@@ -22,6 +22,9 @@ _ENVIRONMENT = {
 _PASSED_ON = ("GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 """What Git tells its hooks: the index of ``commit -a``, and where the objects of a push wait."""
 
+_PIPE_BYTES = 1_048_576
+"""So much Git may be ahead of who reads what it writes: as much as Linux gives to everybody (pipe(7))."""
+
 
 class Repository:
     """A Git repository on this machine.
@@ -35,10 +38,9 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = self.output(
-            "rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-object-format", "--is-bare-repository"
-        )
-        folder, common, object_format, is_bare = found.decode("utf-8", "surrogateescape").splitlines()
+        asked = ("--show-object-format", "--is-bare-repository", "--is-shallow-repository")
+        found = self.output("rev-parse", "--absolute-git-dir", "--git-common-dir", *asked)
+        folder, common, object_format, is_bare, is_shallow = found.decode("utf-8", "surrogateescape").splitlines()
         self.folder = Path(folder)
         """Its ``.git`` folder."""
         self.common_folder = Path(os.path.normpath(path / common))
@@ -46,6 +48,7 @@ class Repository:
         self.id_bytes = 32 if object_format == "sha256" else 20
         """Length of an object's id."""
         self.is_bare = is_bare == "true"
+        self.is_shallow = is_shallow == "true"
 
     def command(self, *words: str) -> list[str]:
         """Return the words that run Git on this repository."""
@@ -79,7 +82,7 @@ class Repository:
         """Start a Git command; return it with a file that takes its errors."""
         errors = os.fdopen(os.memfd_create("errors"), "w+b")
         process = subprocess.Popen(  # noqa: S603 - the words are ours
-            self.command(*words), stdin=stdin, stdout=stdout, stderr=errors, env=environment()
+            self.command(*words), stdin=stdin, stdout=stdout, stderr=errors, env=environment(), pipesize=_PIPE_BYTES
         )
         return process, errors
 

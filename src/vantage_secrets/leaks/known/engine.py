@@ -101,13 +101,21 @@ class WindowEngine:
             database.scan(view, on_match, scratch=scratch)
         return marks
 
+    def wait(self) -> None:
+        """Wait for the end of compiling.
+
+        Raises:
+            InvalidInputError: The engine did not take the windows.
+        """
+        for thread in self._threads:
+            thread.join()
+        if self._has_failed:
+            # SECURITY: without what the engine says, which may hold what it was to compile.
+            raise InvalidInputError("The search for known values cannot be compiled.", hint="Scan without them.")
+
     def _own_scratches(self) -> list[Any]:
         scratches: list[Any] | None = getattr(self._local, "scratches", None)
         if scratches is None:
-            for thread in self._threads:
-                thread.join()
-            if self._has_failed:
-                # SECURITY: without what the engine says, which may hold what it was to compile.
-                raise InvalidInputError("The search for known values cannot be compiled.", hint="Scan without them.")
+            self.wait()
             scratches = self._local.scratches = [self._hyperscan.Scratch(database) for database in self._databases]
         return scratches

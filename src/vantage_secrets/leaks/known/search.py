@@ -88,6 +88,7 @@ class KnownSearch:
         values: The same.
         digest: The same values have the same one under the same key; it tells nothing about them. Another one each
             time where there is no key.
+        margin: See ``marks_in``; in bytes.
         skipped: Indices of values, or values with fields, of which something is too short to be searched for: less
             than eight bytes would be found everywhere.
 
@@ -98,6 +99,7 @@ class KnownSearch:
     def __init__(self, values: Sequence[KnownValue], key: FingerprintKey | None = None) -> None:
         """Compile the patterns: a second for 10,000 values, a few milliseconds for a hundred."""
         self.values = tuple(values)
+        self.margin = max(WINDOW_BYTES, WIDE_BEGIN_BYTES + 2)
         self.skipped: list[int] = []
         self._parts: list[tuple[int, bytes]] = []
         self._clues: dict[bytes, list[_Clue]] = {}
@@ -137,6 +139,23 @@ class KnownSearch:
         with memoryview(buffer) as whole, whole[begin:end] as view:
             found = set(self._find(view))
         return sorted(hit._replace(begin=hit.begin + begin, end=hit.end + begin) for hit in found)
+
+    def prepare(self) -> None:
+        """Wait until the patterns are compiled; otherwise whoever searches first waits.
+
+        Raises:
+            InvalidInputError: The engine did not take them.
+        """
+        self._engine.wait()
+
+    def marks_in(self, buffer: Buffer) -> list[int]:
+        """Return where ``find`` has to look: where windows end and where UTF-16 begins, in no order.
+
+        Of what stands there, only the ``margin`` bytes before matter.
+        """
+        with memoryview(buffer) as view:
+            marks = self._engine.scan(view)
+        return marks.ends + marks.wide
 
     def __len__(self) -> int:
         """How many values are searched for."""

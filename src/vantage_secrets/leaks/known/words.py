@@ -24,6 +24,8 @@ class WordSearch:
         self._shapes: list[tuple[bytes, int]] = [
             (characters, length) for characters, lengths in retired.words() for length in lengths
         ]
+        self.margin = max((length for _characters, length in self._shapes), default=0) + 1
+        """What stands more than so many bytes before a word's end, or one behind, does not matter to it."""
         self._database: Any = None
         self._own = threading.local()
         if self._shapes:

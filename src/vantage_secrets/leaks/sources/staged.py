@@ -52,11 +52,11 @@ class StagedSource:
             miss(ObjectInfo(id_, "blob", 0), "the object is missing")
         with ObjectReader(self._repository, miss).reading() as read:
             for piece in pieces(headers):
-                for part, view in read(piece):
+                for part, content in read(piece):
                     for position, header in enumerate(part.headers):
                         begin, end = part.span_of(position)
                         id_ = ObjectInfo.of(header).id
-                        yield from self._files(id_, paths[id_], bytes(view[begin:end]), coverage)
+                        yield from self._files(id_, paths[id_], content[begin:end], coverage)
 
     def _changed(self) -> dict[str, list[str]]:
         """Return the paths of each object that is staged."""

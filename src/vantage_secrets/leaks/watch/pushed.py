@@ -58,10 +58,10 @@ class PushedSource:
             miss(ObjectInfo(id_, "blob", 0), "the object is missing")
         with ObjectReader(self._repository, miss).reading() as read:
             for piece in pieces(self._small_enough(headers, coverage)):
-                for part, view in read(piece):
+                for part, content in read(piece):
                     for position, header in enumerate(part.headers):
                         begin, end = part.span_of(position)
-                        yield from self._object(ObjectInfo.of(header), bytes(view[begin:end]), coverage)
+                        yield from self._object(ObjectInfo.of(header), content[begin:end], coverage)
 
     def attributed(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Return ``findings`` with the commit of the push that was the first to bring each."""
