@@ -10,7 +10,7 @@ from pathlib import Path
 from vantage_secrets.leaks.examination import Examiner
 from vantage_secrets.leaks.finding import Coverage, Finding
 from vantage_secrets.leaks.fingerprint import FingerprintKey
-from vantage_secrets.leaks.history.findings import HistoryScan
+from vantage_secrets.leaks.history.reading import read_history
 from vantage_secrets.leaks.matching import Matcher, open_matcher
 from vantage_secrets.leaks.recording import Recorder
 from vantage_secrets.leaks.scanner import Settings
@@ -131,5 +131,5 @@ def scan_history(
     recorder = Recorder(lambda: key, today)
     coverage = Coverage()
     settings = Settings(lambda: key, cache_folder=cache, cores=cores, size_max=size_max)
-    HistoryScan(path, Examiner(matcher), recorder, coverage, settings).run()
+    read_history(path, Examiner(matcher), recorder, coverage, settings)
     return Scanned(recorder.sorted_findings(), coverage)

@@ -21,8 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     forbid_core_dumps()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    import gc
+
+    gc.set_threshold(50_000)
     if words[:1] == ["scan"]:  # started at each commit, so without the other commands and without Typer
-        _end_with_scan(words[1:])
+        code = _scan(words[1:])
+        if arguments is None:
+            _leave(code)
+        sys.exit(code)
     from vantage_secrets.cli.app import app
     from vantage_secrets.cli.session import GlobalOptions
 
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _end_with_scan(words: Sequence[str]) -> NoReturn:
+def _scan(words: Sequence[str]) -> int:
     from vantage_secrets.cli.failure import report
     from vantage_secrets.cli.scan import scan
 
@@ -50,4 +56,18 @@ def _end_with_scan(words: Sequence[str]) -> NoReturn:
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         code = report(error, show_traceback=False)
-    sys.exit(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: nothing is open any more, and the interpreter's own end takes a tenth of a scan."""
+    import contextlib
+    import os
+    import threading
+
+    if threading.active_count() > 1:
+        sys.exit(code)
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

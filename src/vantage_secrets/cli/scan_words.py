@@ -7,6 +7,7 @@ files (ADR 0023).
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from typing import NoReturn
 
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="vantage-secrets scan",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
         add_help=False,
     )
@@ -92,6 +93,23 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--output", metavar="FILE", help="where the report goes (standard output)")
     group.add_argument("--all", action="store_true", help="show each finding, also those that are known or allowed")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """The standard library's, which asks ``shutil`` for the width, and that takes longer than all the words."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size().columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,12 +9,15 @@ strings work so.) Only a run of text around such an anchor is decoded, and the r
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from binascii import Error as Base64Error
 from binascii import unhexlify
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
+
+from vantage_secrets.leaks.anchors import Anchor
+from vantage_secrets.leaks.patterns import compiled
 
 DEPTH_MAX = 3
 """Encodings inside encodings are followed so far."""
@@ -23,8 +26,6 @@ RUN_MAX = 65_536
 DECODED_MAX = 8_388_608
 """At most so much is decoded of one document, in bytes; what is beyond is reported as not read."""
 
-_ANCHOR_MIN = 4
-"""Shortest encoded word that is looked for, in characters: base64 text has one in 16 million by chance."""
 _LINES_MAX = 4_096
 """So many lines are remembered with what they say: the versions of a file in a history have most in common."""
 _WINDOW = 2_048
@@ -33,27 +34,6 @@ _RUN_SEAM = 8_192
 """Anchors so near to where a run was cut get a run of their own, in bytes."""
 _WINDOW_SEAM = 512
 """As ``_RUN_SEAM``, for escaped text."""
-
-
-class Anchor(NamedTuple):
-    """An encoded word to look for.
-
-    Attributes:
-        expression: In hyperscan's syntax.
-        kind: ``base64``, ``hex``, ``utf-16``, ``url`` or ``json``.
-        length: Of the encoded word, in bytes; 0 for ``url`` and ``json``.
-        skipped: For base64, how many characters of its group of four stand before the word.
-    """
-
-    expression: bytes
-    kind: str
-    length: int = 0
-    skipped: int = 0
-
-    @property
-    def reach(self) -> int:
-        """What stands further than this from where the word ends does not matter to the run, in bytes."""
-        return 1 + (_WINDOW if self.kind in ("url", "json") else RUN_MAX + self.length)
 
 
 class Run(NamedTuple):
@@ -72,69 +52,19 @@ class Run(NamedTuple):
     settled: int
 
 
-def anchors_for(words: Iterable[tuple[bytes, bool]]) -> list[Anchor]:
-    """Return what to look for so that no encoded text with one of ``words`` is missed.
-
-    Args:
-        words: Words of at least four bytes, each with whether its case does not matter; then it is looked for in
-            lower case, in upper case and with a capital.
-    """
-    spelled = dict.fromkeys(form for word, caseless in words for form in (_cases(word) if caseless else (word,)))
-    anchors: dict[bytes, Anchor] = {}
-    for word in spelled:
-        for anchor in (*_base64_anchors(word), *_hex_anchors(word), _utf16_anchor(word)):
-            anchors.setdefault(anchor.expression, anchor)
-    return [*anchors.values(), *_PATTERNS]
-
-
-_PATTERNS = (
-    Anchor(rb"%(?:3[AaDd]|2[02Ff]|40)", "url"),
-    Anchor(rb"\\u00[2-7][0-9A-Fa-f]", "json"),
-    Anchor(rb"\\x[2-7][0-9A-Fa-f]\\x[2-7][0-9A-Fa-f]", "json"),
-    Anchor(rb"""\\["']\s?[:=]""", "json"),
-    # UTF-16 in base64, as PowerShell takes commands: three characters, each with a zero behind it, are eight letters.
-    Anchor(rb"(?:[I-Za-f][AQgw][AB][A-Za-z0-9+/]A[C-H][AEIMQUYcgkosw048]A){2}", "base64", 16),
-)
-
-
-def _cases(word: bytes) -> tuple[bytes, ...]:
-    return word.lower(), word.upper(), word.capitalize()
-
-
-def _literal(text: bytes) -> bytes:
-    return b"".join(b"\\x%02x" % byte for byte in text)
-
-
-def _base64_anchors(word: bytes) -> Iterable[Anchor]:
-    """Yield the word in base64 at its three alignments; characters that neighbours have a share in are left off."""
-    for shift, skipped in ((0, 0), (1, 2), (2, 3)):
-        text = b64encode(bytes(shift) + word)[skipped : 8 * (shift + len(word)) // 6]
-        if len(text) < _ANCHOR_MIN:
-            continue
-        for spelled in {text, text.translate(_TO_URL_SAFE)}:
-            yield Anchor(_literal(spelled), "base64", len(text), skipped)
-
-
-def _hex_anchors(word: bytes) -> Iterable[Anchor]:
-    text = word.hex().encode()
-    yield Anchor(b"(?i:%b)" % _literal(text), "hex", len(text))
-
-
-def _utf16_anchor(word: bytes) -> Anchor:
-    """Return what little and big endian have in common: the word with a zero between its bytes."""
-    text = b"\0".join(bytes([byte]) for byte in word)
-    return Anchor(_literal(text), "utf-16", len(text))
-
-
-_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 # A run may be wrapped into lines, as in PEM, MIME and YAML; "\n" may also be written as an escape.
-_BASE64_RIGHT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:\r?\n[ \t]*|\\n)[A-Za-z0-9+/_-]{16,})*")
-_BASE64_LEFT = re.compile(rb"[A-Za-z0-9+/_-]*(?:(?:[ \t]*\n\r?|n\\)[A-Za-z0-9+/_-]{16,})*")
-_HEX = re.compile(rb"[0-9A-Fa-f]*")
-_UTF16_RIGHT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
-_UTF16_LEFT = re.compile(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
+_BASE64_RIGHT = compiled(rb"[A-Za-z0-9+/_-]*(?:(?:\r?\n[ \t]*|\\n)[A-Za-z0-9+/_-]{16,})*")
+_BASE64_LEFT = compiled(rb"[A-Za-z0-9+/_-]*(?:(?:[ \t]*\n\r?|n\\)[A-Za-z0-9+/_-]{16,})*")
+_HEX = compiled(rb"[0-9A-Fa-f]*")
+_UTF16_RIGHT = compiled(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
+_UTF16_LEFT = compiled(rb"(?:\x00[\x09\x0a\x0d\x20-\x7e])*")
+
+
+def reach_of(anchor: Anchor) -> int:
+    """Return how far from where an anchor ends the text can be that its run depends on, in bytes."""
+    return 1 + (_WINDOW if anchor.kind in ("url", "json") else RUN_MAX + anchor.length)
 
 
 def run_at(data: bytes, end: int, anchor: Anchor) -> Run | None:
@@ -211,8 +141,8 @@ def _line_around(data: bytes, end: int) -> tuple[int, int, int]:
     return begin, high, high - _WINDOW_SEAM if high < len(data) else high
 
 
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-_ESCAPE = re.compile(rb"""\\(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|(["'/\\]))""")
+_PERCENT = compiled(rb"%([0-9A-Fa-f]{2})")
+_ESCAPE = compiled(rb"""\\(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|(["'/\\]))""")
 
 
 def _decode_url(data: bytes, end: int, anchor: Anchor) -> Run | None:  # noqa: ARG001 - one shape for all

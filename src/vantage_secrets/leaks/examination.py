@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, decoded_base64, run_at
+from vantage_secrets.leaks.decoding import DECODED_MAX, DEPTH_MAX, decoded_base64, reach_of, run_at
 from vantage_secrets.leaks.finding import Confidence, KnownVersion
 from vantage_secrets.leaks.judgement import accepts, value_of
 from vantage_secrets.leaks.matching import Matcher
+from vantage_secrets.leaks.patterns import compiled
 from vantage_secrets.leaks.rule import REACH_MAX
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Examiner:
         return " ".join([self.matcher.digest, *(part.digest for part in parts if part is not None)])
 
     def prepare(self) -> None:
-        """Wait for all that is still being compiled in other threads."""
+        """Load what is compiled, and wait for what is still being compiled in other threads."""
+        self.matcher.prepare()
         if self._known is not None:
             self._known.prepare()
 
@@ -242,7 +244,7 @@ class Examiner:
         return verdict
 
     def _compile(self, index: int) -> re.Pattern[bytes]:
-        pattern = self._compiled[index] = re.compile(self.matcher.rules[index].rule.regex.encode())
+        pattern = self._compiled[index] = compiled(self.matcher.rules[index].rule.regex.encode())
         return pattern
 
     def _decoded(
@@ -257,7 +259,7 @@ class Examiner:
         seen: dict[str, int] = {}
         for index, end in anchors:
             anchor = self.matcher.anchor_of(index)
-            areas.append((max(0, end - anchor.reach), end + anchor.reach))
+            areas.append((end - reach_of(anchor), end + reach_of(anchor)))
             if end <= seen.get(anchor.kind, 0):
                 continue
             run = run_at(data, end, anchor)

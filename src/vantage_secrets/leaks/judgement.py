@@ -6,14 +6,15 @@ import math
 import re
 
 from vantage_secrets.leaks.checksums import CHECKS
+from vantage_secrets.leaks.patterns import compiled
 from vantage_secrets.leaks.rule import Rule
 
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = compiled(
     rb"(?i)example|placeholder|dummy|change.?me|redacted|your[-_]|(?-i:x{4}|X{4})|\*\*\*\*|\.\.\.|12345678|abcdefgh|<[a-z]|\$\{|\{\{"
     rb"|^(.)\1*$|(.)\2{7}"
 )
 """What stands in documentation instead of a token. The last two: one character all along, or eight times in a row."""
-_HOLE = re.compile(rb"\{[A-Za-z0-9-]{1,24}:[0-9]{1,4}\}")
+_HOLE = compiled(rb"\{[A-Za-z0-9-]{1,24}:[0-9]{1,4}\}")
 """A hole of a template, ours (``leaks.examples``) or another's: what fills it is the secret."""
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import marshal
 import os
+import struct
 import threading
+from binascii import crc32
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vantage_secrets.errors import InvalidInputError, MissingExtraError
-from vantage_secrets.leaks.decoding import Anchor, anchors_for
+from vantage_secrets.leaks.anchors import Anchor, anchors_for
+from vantage_secrets.leaks.patterns import provide
 from vantage_secrets.leaks.rule import Rule
 
 if TYPE_CHECKING:
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
 
 _KEPT_MAX = 4
 """So many sets of compiled rules are kept, the youngest: a few MB each."""
-_FORMAT = b"vantage-secrets rules 4\n"
-_DIGEST_BYTES = 32
+_FORMAT = b"vantage-secrets rules 5\n"
+_HEAD = struct.Struct("=24sII")
+"""Format, checksum and length of what is kept besides the engine's own part."""
+_REGEX = Rule._fields.index("regex")
 
 
 class ActiveRule(NamedTuple):
@@ -58,7 +63,7 @@ class Matcher:
         name_count: int,
         margin: int,
         digest: str,
-        database: hyperscan.Database,
+        load: Callable[[], hyperscan.Database],
     ) -> None:
         self.rules = rules
         self.anchors = anchors
@@ -70,7 +75,8 @@ class Matcher:
         self.anchors_from = len(rules)
         self.names_from = len(rules) + len(anchors)
         self.marks_from = self.names_from + name_count
-        self._database = database
+        self._load = load
+        self._database: hyperscan.Database | None = None
         self._own = threading.local()
 
     def anchor_of(self, index: int) -> Anchor:
@@ -87,9 +93,16 @@ class Matcher:
 
         scratch = getattr(self._own, "scratch", None)
         if scratch is None:
+            self.prepare()
             scratch = self._own.scratch = _engine().Scratch(self._database)
+        assert self._database is not None
         self._database.scan(buffer, match_event_handler=note, scratch=scratch)
         return found
+
+    def prepare(self) -> None:
+        """Load the compiled rules, which whoever searches first does otherwise."""
+        if self._database is None:
+            self._database = self._load()
 
 
 def _engine() -> Any:
@@ -116,7 +129,7 @@ def open_matcher(
     """
     kept = cache_folder / f"rules-{_key_of(files)}.bin" if cache_folder else None
     if kept:
-        matcher = _read(kept)
+        matcher = _read(kept, files)
         if matcher:
             return matcher
     if notice:
@@ -124,7 +137,7 @@ def open_matcher(
     metadata, database = _compile(files)
     if kept:
         _write(kept, metadata, database)
-    return _matcher(metadata, database)
+    return _matcher(metadata, lambda: database)
 
 
 def _key_of(files: Sequence[Path]) -> str:
@@ -147,6 +160,7 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     import hashlib
 
     from vantage_secrets.leaks.credential_files import BASE_NAMES, MARKS, SUFFIXES
+    from vantage_secrets.leaks.patterns import to_keep
     from vantage_secrets.leaks.prefilter import derive, required_words
     from vantage_secrets.leaks.ruleset import load_rules
 
@@ -179,49 +193,62 @@ def _compile(files: Sequence[Path]) -> tuple[dict[str, Any], hyperscan.Database]
     digest = hashlib.sha256(repr([rules, [path.read_bytes() for path in _code()]]).encode()).hexdigest()[:16]
     widths = [where[0] for _rule, where in rules] + [anchor.length for anchor in anchors] + [*map(len, MARKS)]
     plain = [tuple(anchor._replace(expression=b"")) for anchor in anchors]  # the expressions are in the database
-    metadata = {"rules": rules, "anchors": plain, "name_count": len(names), "margin": max(widths), "digest": digest}
+    metadata = {
+        "rules": rules,
+        "anchors": plain,
+        "name_count": len(names),
+        "margin": max(widths),
+        "digest": digest,
+        "patterns": to_keep([rule[0][_REGEX].encode() for rule in rules]),
+    }
     return metadata, database
 
 
-def _matcher(metadata: dict[str, Any], database: hyperscan.Database) -> Matcher:
+def _matcher(metadata: dict[str, Any], load: Callable[[], hyperscan.Database]) -> Matcher:
+    provide(metadata["patterns"])
     return Matcher(
         [ActiveRule(Rule._make(rule), *where) for rule, where in metadata["rules"]],
         metadata["anchors"],
         metadata["name_count"],
         metadata["margin"],
         metadata["digest"],
-        database,
+        load,
     )
 
 
-def _read(kept: Path) -> Matcher | None:
+def _read(kept: Path, files: Sequence[Path]) -> Matcher | None:
     """Return what is kept there; nothing when there is nothing, or it is of another machine or damaged."""
-    import hashlib
-
     engine = _engine()
+
+    def load() -> hyperscan.Database:
+        try:
+            with kept.open("rb", buffering=0) as file:
+                file.seek(_HEAD.size + length)
+                database: hyperscan.Database = engine.loadb(file.readall(), engine.HS_MODE_BLOCK)
+                return database
+        except (OSError, engine.error):
+            return _compile(files)[1]
+
     try:
-        content = kept.read_bytes()
-        if not content.startswith(_FORMAT) or kept.stat().st_uid != os.geteuid():
-            return None
-        begin = len(_FORMAT) + _DIGEST_BYTES
-        end = begin + 4 + int.from_bytes(content[begin : begin + 4], "big")
-        # A rule with another letter in it would find nothing. The engine's own part has a checksum of its own.
-        if hashlib.sha256(content[begin:end]).digest() != content[len(_FORMAT) : begin]:
-            return None
-        metadata = marshal.loads(content[begin + 4 : end])  # noqa: S302 - what we wrote: its digest says so
-        return _matcher(metadata, engine.loadb(content[end:], engine.HS_MODE_BLOCK))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, engine.error):
+        with kept.open("rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None
+            form, checksum, length = _HEAD.unpack(file.read(_HEAD.size))
+            text = file.read(length)
+            # A rule with another letter in it would find nothing. The engine's own part has a checksum of its own.
+            if form != _FORMAT or crc32(text) != checksum:
+                return None
+            return _matcher(marshal.loads(text), load)  # noqa: S302 - what we wrote
+    except (OSError, ValueError, KeyError, EOFError, TypeError, struct.error):
         return None
 
 
 def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -> None:
     """Keep it; a cache that takes no files only costs time."""
     import contextlib
-    import hashlib
     import tempfile
 
     text = marshal.dumps(metadata)  # four times as fast as JSON to read back; the key names Python's version
-    text = len(text).to_bytes(4, "big") + text
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = sorted(kept.parent.glob("rules-*.bin"), key=lambda path: path.stat().st_mtime)
@@ -229,7 +256,7 @@ def _write(kept: Path, metadata: dict[str, Any], database: hyperscan.Database) -
             old.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
             try:
-                file.write(_FORMAT + hashlib.sha256(text).digest() + text + _engine().dumpb(database))
+                file.write(_HEAD.pack(_FORMAT, crc32(text), len(text)) + text + _engine().dumpb(database))
                 file.flush()
                 os.replace(file.name, kept)  # noqa: PTH105
             except OSError:

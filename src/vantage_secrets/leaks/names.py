@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
-_WORD = re.compile(rb"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+from vantage_secrets.leaks.patterns import compiled
+
+_WORD = compiled(rb"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
 
 _PASSWORD = frozenset(
     b"password passwd passwort passphrase passcode pwd pswd psw passwrd pass pw senha contrasena kennwort"

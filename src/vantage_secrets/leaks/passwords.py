@@ -16,21 +16,22 @@ import binascii
 import re
 
 from vantage_secrets.leaks.names import kind_of
+from vantage_secrets.leaks.patterns import compiled
 from vantage_secrets.leaks.placeholders import is_placeholder
 from vantage_secrets.leaks.surroundings import full_name, is_code, is_given, is_quoted, names_a_secret
 from vantage_secrets.leaks.wordlikeness import word_share
 
 _PASSWORD_MAX = 128
-_LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
-_PASSPHRASE = re.compile(rb"[a-z0-9]{2,12}(?:[ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
-_SENTENCE = re.compile(
+_LETTERS = compiled(rb"[A-Za-z_.\-/:]+$")
+_PASSPHRASE = compiled(rb"[a-z0-9]{2,12}(?:[ ][a-z0-9]{2,12}){3,}[\d!.?]{0,4}$")
+_SENTENCE = compiled(
     rb"(?i)\b(?:the|your|you|must|enter|please|is|are|of|to|for|in|on|not|and|or|be|with|by|at|from|a|an|this|that|was"
     rb"|has|have|can|will|if|no|when|password|token|secret|key|user|invalid|use|de|la|le|el|der|die|das|und|mot|votre"
     rb"|su|tu)\b"
 )
-_UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")
-_HEX = re.compile(rb"[0-9a-f]{16,}$|[0-9A-F]{16,}$")
-_SWITCHES = re.compile(rb"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]")
+_UUID = compiled(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")
+_HEX = compiled(rb"[0-9a-f]{16,}$|[0-9A-F]{16,}$")
+_SWITCHES = compiled(rb"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]")
 """Where a text goes from one sort of character to another, as generated text does all the time."""
 
 

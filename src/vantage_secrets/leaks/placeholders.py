@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from vantage_secrets.leaks.patterns import compiled
 
-_INSTEAD = re.compile(
+_INSTEAD = compiled(
     rb"""(?xi)
     # References to a variable, a template's hole, a store, a file.
     [$][A-Za-z_]\w*(?:\s|-?$) | [$]+[({]. | [$](?:env|this|_\w+|\w+)(?:->|\[|:) | \{\{ | \{[\w.:]*\}$ | \{[%#] | \{\.
@@ -37,7 +37,7 @@ _INSTEAD = re.compile(
 )
 """What begins, or is all of, a text that is no secret; tried at the value's start."""
 
-_ANYWHERE = re.compile(
+_ANYWHERE = compiled(
     rb"""(?xi)
     placeholder | example | dummy | change[ _-]?(?:me|it|this|in) | redacted | your[ _-] | (?-i:[Yy]our[A-Z])
     | \*{3} | x{4} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2
@@ -82,7 +82,7 @@ _STEMS = frozenset(
 )
 """Those that also mean nothing with some digits after them."""
 
-_TAIL = re.compile(rb"[\d!.]{1,4}$")
+_TAIL = compiled(rb"[\d!.]{1,4}$")
 
 
 def is_word(value: bytes) -> bool:

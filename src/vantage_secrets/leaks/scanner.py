@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vantage_secrets.leaks.examination import Examiner
 from vantage_secrets.leaks.finding import Coverage, Finding, Place, Report
 from vantage_secrets.leaks.fingerprint import FingerprintKey
 from vantage_secrets.leaks.matching import open_matcher
-from vantage_secrets.leaks.recording import Judge, Recorder
 from vantage_secrets.leaks.ruleset import rule_files
 from vantage_secrets.leaks.sources.contract import Source
 
 if TYPE_CHECKING:
     from vantage_secrets.leaks.known import KnownSearch, RetiredLookup
+    from vantage_secrets.leaks.recording import Judge
 
 
 class Settings(NamedTuple):
@@ -63,6 +62,10 @@ class Scan:
         self.settings = settings
         self.coverage = Coverage()
         matcher = open_matcher(rule_files(settings.more_rules), settings.cache_folder, settings.notice)
+        # After the matcher, which brings the regular expressions of these modules with it, compiled.
+        from vantage_secrets.leaks.examination import Examiner
+        from vantage_secrets.leaks.recording import Recorder
+
         self.examiner = Examiner(matcher, settings.known, settings.retired)
         self._started_at = time.time()
         today = time.strftime("%Y-%m-%d", time.gmtime(self._started_at))
@@ -77,7 +80,7 @@ class Scan:
             retired: Fingerprints of those that we no longer have.
         """
         self.settings = self.settings._replace(known=known, retired=retired)
-        self.examiner = Examiner(self.examiner.matcher, known, retired)
+        self.examiner = type(self.examiner)(self.examiner.matcher, known, retired)
 
     def read(self, source: Source, target: str) -> None:
         """Examine everything a source gives.
@@ -104,10 +107,10 @@ class Scan:
         Raises:
             InvalidInputError: There is no repository.
         """
-        from vantage_secrets.leaks.history.findings import HistoryScan
+        from vantage_secrets.leaks.history.reading import read_history
 
         self._targets.append(f"the history of {path}")
-        HistoryScan(path, self.examiner, self.recorder, self.coverage, self.settings).run()
+        read_history(path, self.examiner, self.recorder, self.coverage, self.settings)
 
     def report(self) -> Report:
         """Return the result so far."""

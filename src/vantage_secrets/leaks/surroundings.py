@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 
+from vantage_secrets.leaks.patterns import compiled
 from vantage_secrets.leaks.placeholders import is_word
 from vantage_secrets.leaks.wordlikeness import word_share
 
-_KEYWORD = re.compile(
+_KEYWORD = compiled(
     rb"(?i)passw|secret|token|creden|api[_-]?key|private_?key|public_?key|passphrase|username"
     rb"|(?P<short>pass(?:[^a-z]|$)|pswd|pwd|[a-z][_-]key\b)"
 )
-_IDENTIFIER = re.compile(rb"[.]?[A-Za-z_@][\w.\-/:]*$")
-_EXPRESSION = re.compile(rb"^[A-Za-z_][\w.]*[(\[]|[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
-_LETTERS = re.compile(rb"[A-Za-z_.\-/:]+$")
+_IDENTIFIER = compiled(rb"[.]?[A-Za-z_@][\w.\-/:]*$")
+_EXPRESSION = compiled(rb"^[A-Za-z_][\w.]*[(\[]|[,({]\w+[:=)]|\}[=;,)]|=>|->|\)\.")
+_LETTERS = compiled(rb"[A-Za-z_.\-/:]+$")
 _NAME_MAX = 60
 _LINE_MAX = 200
 """So far back is looked, at most, in bytes: the engine hands over no more than a little of what stands before."""
-_NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.\-]{0,60}\Z")
+_NAME_BEFORE = compiled(rb"[A-Za-z0-9_.\-]{0,60}\Z")
 _CLOSERS = (b",", b";", b")", b"}", b"]", b"(", b"[")
 _QUOTES = b"\"'`>["
 """``>`` ends an XML tag, ``[`` the head of a CDATA section."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
+
+from vantage_secrets.leaks.patterns import compiled
 
 _FOLLOWERS = {
     letters[0]: frozenset(letters[1:])
@@ -19,7 +20,7 @@ Counted over the 17,000 different words in the comments and names of two languag
 9 in 10,000 or more of all, with ``j``, ``w`` and ``z`` eked out. They are 91 % of the pairs in words, and 35 % of all.
 """
 
-_RUN = re.compile(rb"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
+_RUN = compiled(rb"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
 
 
 def is_word(run: bytes) -> bool:

@@ -7,12 +7,12 @@ too: whoever wants to try them needs no leak.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from vantage_secrets.leaks.credential_files.contract import Field, Parser, Shape
+from vantage_secrets.leaks.patterns import compiled
 
-_NO_VALUE = re.compile(
+_NO_VALUE = compiled(
     rb"(?i)example|placeholder|dummy|change[-_ ]?(?:me|this|it)(?![a-z])|replace[-_ ]?(?:me|this|with)|\Areplace[-_ ]"
     rb"|[-_ ]here\Z|redacted|removed"
     rb"|(?<![a-z])(?:your|insert)[-_ ]|(?<![a-z])enter[-_ ](?:your|the|a)[-_ ]|x{4}|\*{3}|\.{3}|\xe2\x80\xa6"
@@ -21,32 +21,32 @@ _NO_VALUE = re.compile(
     rb"|\A(?:pass(?:word|wd)?|secret|token|my[-_]?(?:password|secret|token)|none|null|nil|undefined|true|false|yes|no"
     rb"|string|todo|tbd|foo|bar|foobar|n/a|prompt|ask|env|default)\Z"
 )
-_PASSWORD_NAME = re.compile(
+_PASSWORD_NAME = compiled(
     rb"(?:(?i:passw(?:or)?d|passwort|passphrase|passcode)|(?i:(?<![a-z])(?:pwd|pw|pass|psk))|(?<=[a-z])(?:Pass|Pwd|Pw))"
     rb"(?i:[_-]?(?:plain|prod|production|dev|live|test|staging|raw|value))?[_-]?\d{0,2}\Z"
 )
-_TOKEN_NAME = re.compile(
+_TOKEN_NAME = compiled(
     rb"(?:(?i:secret|token|api[-_.]?key|credentials?"
     rb"|(?:access|secret|private|signing|signature|encryption|encrypt|auth|account|master|shared|storage|service|role|app"
     rb"|license|client|webhook|jwt|session|hmac|aes|deploy|admin|root|write|read|cookie|crypt)[-_.]?key)"
     rb"|(?i:(?<![a-z])jwt))"
     rb"(?i:[_-]?(?:base|base64|b64|hex|pem|openssh|prod|production|dev|live|test|staging|raw|value))?[_-]?\d{0,2}\Z"
 )
-_KEY_NAME = re.compile(rb"(?:(?i:(?<![a-z])(?:key|salt))|(?<=[a-z])(?:Key|Salt))\Z")
+_KEY_NAME = compiled(rb"(?:(?i:(?<![a-z])(?:key|salt))|(?<=[a-z])(?:Key|Salt))\Z")
 """A key may be one of a map, of an object in a bucket or of a settings table: its value must look random as well."""
 
-_SLUG = re.compile(rb"(?i)[-_./]?[a-z0-9]{1,20}(?:[-_./: ][a-z0-9]{0,20})++")
+_SLUG = compiled(rb"(?i)[-_./]?[a-z0-9]{1,20}(?:[-_./: ][a-z0-9]{0,20})++")
 _LEAST_RANDOM = 16
 _LEAST_ENTROPY = 3.0
 """Bits a character; 16 random hexadecimal digits have 3.2 on average."""
 
-_PUBLIC_NAME = re.compile(
+_PUBLIC_NAME = compiled(
     rb"(?i)(?:public|publishable|pub|site|foreign|primary|sort|partition|cache|idempotency|host|column|map|translation"
     rb"|lookup|index|object|bucket|group|range|order|row|csrf[-_.]?header|key[-_.]?pair|ssl|tls|cert|kms|message|topic)"
     rb"[-_.]?(?:key|token|salt)\Z|(?:next|page|continuation|cancellation|max|min|num|eos|bos|pad)[-_.]?token\Z"
     rb"|token[-_.]?(?:url|uri|type)\Z|default[-_.]?(?:key|token)\Z|no[-_.]?password\Z"
 )
-_NO_TOKEN = re.compile(
+_NO_TOKEN = compiled(
     rb"(?i)\A(?:[.~]{0,2}/|[a-z]:\\|[a-z][a-z0-9+.-]{1,12}://|arn:|\d{1,9}\Z|[\w./\\-]+\.(?:pem|key|crt|cer|json|txt|ya?ml|"
     rb"p12|pfx|jks|pub|ppk|asc|gpg)\Z)|\s"
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vantage_secrets.leaks.examination import Examiner
@@ -12,7 +10,7 @@ from vantage_secrets.leaks.finding import Coverage, Finding, Occurrence, Place
 from vantage_secrets.leaks.history.attribution import by_path, of_commit, summed_up
 from vantage_secrets.leaks.history.completeness import followed, submodule_count, tell_missing
 from vantage_secrets.leaks.history.log import Log
-from vantage_secrets.leaks.history.object_cache import Answer, ObjectCache, key_of, state_of
+from vantage_secrets.leaks.history.object_cache import FROM_CACHE, Answer, ObjectCache, key_of
 from vantage_secrets.leaks.history.objects import ObjectInfo, list_objects, size_of
 from vantage_secrets.leaks.history.plan import Plan
 from vantage_secrets.leaks.history.repository import Repository
@@ -27,8 +25,6 @@ _UNREADABLE = b"missing"
 """What Git writes behind the id of an object that it has and cannot read."""
 _Kinds = dict[bytes, list[bytes]]
 """``id type size`` of objects, by their type."""
-_FROM_CACHE = "known from cache"
-"""What the coverage calls objects that an earlier scan examined."""
 
 
 def _id_of(header: bytes) -> bytes:
@@ -46,39 +42,40 @@ class HistoryScan:
     """A scan of one repository's history.
 
     Args:
-        path: A folder of the repository.
+        repository: Where it is.
         examiner: What to look for.
         recorder: Takes the findings.
         coverage: What was read is counted there, and what was not is told there.
         settings: Those of the whole scan.
-
-    Raises:
-        InvalidInputError: There is no repository, or Git cannot read it.
+        cache: What was read before, and what is kept of this scan.
+        state: What the answer is kept under.
     """
 
     def __init__(
-        self, path: Path, examiner: Examiner, recorder: Recorder, coverage: Coverage, settings: Settings
+        self,
+        repository: Repository,
+        examiner: Examiner,
+        recorder: Recorder,
+        coverage: Coverage,
+        settings: Settings,
+        cache: ObjectCache | None,
+        state: str,
     ) -> None:
-        self._repository = Repository(path)
-        self._label = str(path)
+        self._repository = repository
+        self._label = str(repository.path)
         self._examiner = examiner
         self._recorder = recorder
         self._whole = coverage
         self._coverage = Coverage()
         self._settings = settings
-        self._cache = self._open_cache()
+        self._cache = cache
+        self._state = state
         self._keys: list[tuple[str, bytes]] = []
         self._known: list[_InObject] = []
 
     def run(self) -> None:
-        """Examine every object and record what is found; from the cache what was examined before."""
-        state = state_of(self._repository) if self._cache else ""
-        answer = self._cache.answer(state) if self._cache else None
-        if answer is not None:
-            self._whole.add(_FROM_CACHE, answer.object_count)
-            self._whole.notes += answer.notes
-            self._recorder.record(Found(finding, b"") for finding in answer.findings)
-            return
+        """Examine every object that was not examined before, and record what is found."""
+        _key = self._recorder.key  # loaded before processes are made that each need it
         scan = ObjectScan(
             self._repository,
             self._examiner,
@@ -106,7 +103,7 @@ class HistoryScan:
         self._tell_missing(kinds, log, plan)
         found = self._attributed(log, [each for some in scan.found.values() for each in some] + self._known)
         if self._cache:
-            self._keep(self._cache, state, scan.unread, scan.found, found)
+            self._keep(self._cache, scan.unread, scan.found, found)
         self._whole.include(self._coverage)
         self._recorder.record(found)
 
@@ -134,22 +131,6 @@ class HistoryScan:
         if submodules:
             note = f"submodules are repositories of their own, which were not read: {submodules:,}"
             self._coverage.notes.append(note)
-
-    def _open_cache(self) -> ObjectCache | None:
-        """Return the cache of what is looked for; none when the values themselves are needed, which no cache has."""
-        settings = self._settings
-        if (
-            settings.cache_folder is None
-            or not settings.keeps_objects
-            or settings.listener
-            or getattr(settings.baseline, "needs_values", False)
-        ):
-            return None
-        key = self._recorder.key
-        if key.note:  # it lives as long as this process
-            return None
-        looked_for = hashlib.sha256(f"{self._examiner.digest} {key.key_id} {settings.size_max}".encode()).hexdigest()
-        return ObjectCache(settings.cache_folder / f"objects-{looked_for[:32]}", self._repository.id_bytes)
 
     def _attributed(self, log: Log, found: list[_InObject]) -> list[Found]:
         """Return findings with their places in the history; without, where Git could not go through it."""
@@ -197,7 +178,7 @@ class HistoryScan:
                 self._keys.append((id_.decode(), key))
                 yield header
         if known_count:
-            self._coverage.add(_FROM_CACHE, known_count)
+            self._coverage.add(FROM_CACHE, known_count)
 
     def _here(self, finding: Finding) -> Found:
         """Return a finding of the cache, which may have been made in another repository."""
@@ -208,20 +189,22 @@ class HistoryScan:
         own = of_commit(info.id, document.data) if info.kind in ("commit", "tag") else None
         return [_InObject(found, own) for found in self._recorder.findings_in(document, examined.detections)]
 
-    def _keep(
-        self, cache: ObjectCache, state: str, unread: set[str], new: dict[str, list[_InObject]], found: list[Found]
-    ) -> None:
+    def _keep(self, cache: ObjectCache, unread: set[str], new: dict[str, list[_InObject]], found: list[Found]) -> None:
         """Keep what was examined; not what a comment may allow today and no longer tomorrow."""
         changing = {id_ for id_, some in new.items() if any(each.found.finding.reason for each in some)}
         kept = {
             id_: [(each.found.finding, each.own) for each in some] for id_, some in new.items() if id_ not in changing
         }
         try:
-            cache.add([key for id_, key in self._keys if id_ not in unread and id_ not in changing], kept)
+            cache.add(
+                self._repository.id_bytes,
+                [key for id_, key in self._keys if id_ not in unread and id_ not in changing],
+                kept,
+            )
             if self._coverage.is_complete and not changing:
                 object_count = sum(self._coverage.counts.values())
                 notes = list(self._coverage.notes)
-                cache.keep_answer(state, Answer([each.finding for each in found], object_count, notes))
+                cache.keep_answer(self._state, Answer([each.finding for each in found], object_count, notes))
         except OSError as error:
             self._coverage.notes.append(
                 f"The cache could not be written ({error.strerror or 'refused'}): the next scan reads all of it again."

@@ -31,8 +31,9 @@ from vantage_secrets.leaks.finding import (
     Place,
     Status,
 )
-from vantage_secrets.leaks.history.repository import Repository
 
+FROM_CACHE = "known from cache"
+"""What the coverage calls objects that an earlier scan examined."""
 _FILES_MAX = 16
 """More files than this are put together into one."""
 _STATES_MAX = 64
@@ -71,12 +72,10 @@ class ObjectCache:
 
     Args:
         folder: Where it is kept; made when something is written.
-        id_bytes: Length of an object's id.
     """
 
-    def __init__(self, folder: Path, id_bytes: int) -> None:
-        self._folder = folder / f"{id_bytes}"
-        self._id_bytes = id_bytes
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._seen: set[bytes] | None = None
         self._lines: list[bytes] = []
         self._found: dict[str, list[Any]] | None = None
@@ -92,7 +91,7 @@ class ObjectCache:
     def is_seen(self, key: bytes) -> bool:
         """Return whether an object was examined before, by its key (``key_of``)."""
         if self._seen is None:
-            self._seen = self._read_seen()
+            self._seen = self._read_seen(len(key) // 2)
         return unhexlify(key) in self._seen
 
     def findings_of(self, id_: str) -> list[tuple[Finding, Occurrence | None]]:
@@ -105,10 +104,13 @@ class ObjectCache:
                 kept += [each for each in some if each not in kept]
         return [(finding_of(plain), Occurrence(*own) if own else None) for plain, own in self._found.get(id_, [])]
 
-    def add(self, keys: Iterable[bytes], found: dict[str, list[tuple[Finding, Occurrence | None]]]) -> None:
+    def add(
+        self, id_bytes: int, keys: Iterable[bytes], found: dict[str, list[tuple[Finding, Occurrence | None]]]
+    ) -> None:
         """Keep which objects were examined and what was found in them.
 
         Args:
+            id_bytes: Length of an object's id.
             keys: Of the objects, see ``key_of``.
             found: The findings by the objects' ids.
 
@@ -117,8 +119,8 @@ class ObjectCache:
         """
         seen = unhexlify(b"".join(keys))
         if seen or found:
-            self._write(f"read-{os.urandom(8).hex()}", _packed([json.dumps([id_, found[id_]]) for id_ in found], seen))
-        self._put_together()
+            self._write(_new_name(id_bytes), _packed([json.dumps([id_, found[id_]]) for id_ in found], seen))
+        self._put_together(id_bytes)
 
     def keep_answer(self, state: str, answer: Answer) -> None:
         """Keep what is known of a repository in that state.
@@ -132,25 +134,25 @@ class ObjectCache:
         for old in kept[:-_STATES_MAX]:
             old.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("read-*"))
+    def _files(self, size: int) -> list[Path]:
+        """Return the files of what was read in repositories with ids of ``size`` bytes."""
+        return sorted(self._folder.glob(f"read-{size}-*"))
 
-    def _read_seen(self) -> set[bytes]:
-        size = self._id_bytes
+    def _read_seen(self, size: int) -> set[bytes]:
         seen = set[bytes]()
-        for path in self._files():
+        for path in self._files(size):
             lines, ids = _unpacked(_content(path))
             self._lines += lines
             seen.update(ids[at : at + size] for at in range(0, len(ids), size))
         return seen
 
-    def _put_together(self) -> None:
+    def _put_together(self, id_bytes: int) -> None:
         """Put many files into one; what another scan writes meanwhile is not touched, and nothing is lost."""
-        paths = self._files()
+        paths = self._files(id_bytes)
         if len(paths) > _FILES_MAX:
             parts = [_unpacked(_content(path)) for path in paths]
             lines = list(dict.fromkeys(line.decode() for some, _ids in parts for line in some))
-            self._write(f"read-{os.urandom(8).hex()}", _packed(lines, b"".join(ids for _some, ids in parts)))
+            self._write(_new_name(id_bytes), _packed(lines, b"".join(ids for _some, ids in parts)))
             for path in paths:
                 path.unlink(missing_ok=True)
 
@@ -164,6 +166,10 @@ class ObjectCache:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+
+def _new_name(id_bytes: int) -> str:
+    return f"read-{id_bytes}-{os.urandom(8).hex()}"
 
 
 def _packed(lines: Sequence[str], ids: bytes) -> bytes:
@@ -186,37 +192,53 @@ def _content(path: Path) -> bytes:
     return b""
 
 
-def state_of(repository: Repository) -> str:
+def state_of(path: Path, folder: Path, common_folder: Path) -> str:
     """Return a digest of which objects and refs a repository has: while nothing is added or moved, it stays the same.
 
     A pack's name is the digest of its content (gitformat-pack); a loose object's is its own.
+
+    Args:
+        path: What findings are told to be in.
+        folder: Its ``.git`` folder.
+        common_folder: Where objects and refs are.
     """
-    refs = repository.output("for-each-ref", "--format=%(refname) %(objectname)")
-    text = [(refs + _content_of_head(repository)).decode("utf-8", "replace")]
-    for folder in _object_folders(repository):
-        for entry in os.scandir(folder):
+    texts = [str(path).encode("utf-8", "surrogateescape"), _content_of(folder / "HEAD")]
+    texts += [_content_of(common_folder / name) for name in ("packed-refs", "reftable/tables.list")]
+    for below, _folders, names in sorted(os.walk(common_folder / "refs")):
+        for ref in (Path(below, name) for name in sorted(names)):
+            texts += [str(ref).encode("utf-8", "surrogateescape"), _content_of(ref)]
+    objects: list[str] = []
+    for place in _object_folders(path, common_folder):
+        for entry in os.scandir(place):
             if entry.name == "pack":
-                text += [
+                objects += [
                     f"{each.name} {each.stat().st_size}" for each in os.scandir(entry) if each.name.endswith(".pack")
                 ]
             elif len(entry.name) == 2:  # the first two digits of the ids of the objects in it
-                text += [entry.name + each.name for each in os.scandir(entry)]
-    text.append(str(repository.path))
-    return hashlib.sha256("\n".join([text[0], *sorted(text[1:])]).encode()).hexdigest()[:32]
+                objects += [entry.name + each.name for each in os.scandir(entry)]
+    return hashlib.sha256(b"\0".join([*texts, *(name.encode() for name in sorted(objects))])).hexdigest()[:32]
 
 
-def _content_of_head(repository: Repository) -> bytes:
+def plain_folder(path: Path) -> Path | None:
+    """Return the Git folder of a repository of the simplest kind, without asking Git; nothing of any other."""
+    for folder in (path / ".git", path):
+        if folder.is_dir() and all((folder / name).exists() for name in ("HEAD", "objects", "refs")):
+            return None if (folder / "commondir").exists() else folder
+    return None
+
+
+def _content_of(file: Path) -> bytes:
     with contextlib.suppress(OSError):
-        return (repository.folder / "HEAD").read_bytes()
+        return file.read_bytes()
     return b""
 
 
-def _object_folders(repository: Repository) -> Iterator[Path]:
+def _object_folders(path: Path, common_folder: Path) -> Iterator[Path]:
     """Yield where a repository has objects; in a hook of a push, the new ones wait outside of it."""
-    yield from _with_alternates(repository.common_folder / "objects")
+    yield from _with_alternates(common_folder / "objects")
     for variable in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"):
         for folder in filter(None, os.environ.get(variable, "").split(":")):
-            yield from _with_alternates(repository.path / folder)
+            yield from _with_alternates(path / folder)
 
 
 def _with_alternates(folder: Path) -> Iterator[Path]:

@@ -51,9 +51,9 @@ _EXITS = {
 
 def program_version() -> str:
     """Return the version of the package that made the report."""
-    from importlib.metadata import version
+    from vantage_secrets import __version__
 
-    return version("vantage-secrets")
+    return __version__
 
 
 def printable(text: str) -> str:
