@@ -109,7 +109,7 @@ def _engine() -> Any:
     try:
         import hyperscan
     except ImportError as error:
-        raise MissingExtraError("leaks", "Scanning") from error
+        raise MissingExtraError("hyperscan", "leaks") from error
     return hyperscan
 
 
