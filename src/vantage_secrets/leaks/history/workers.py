@@ -7,6 +7,7 @@ What examines a history is Python between short calls of fast libraries, so thre
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import pickle
@@ -108,7 +109,7 @@ class Processes(Generic[Item, Result]):
         taken: list[int] = []
 
         def items() -> Iterator[Item]:
-            while number := os.read(numbers, _NUMBER.size):
+            while number := _next(numbers):
                 taken.append(_NUMBER.unpack(number)[0])
                 yield self._items[taken[-1]]
 
@@ -118,6 +119,15 @@ class Processes(Generic[Item, Result]):
                     _send(answers, (taken[-1], result))
             except BaseException as error:
                 _send(answers, _plain(error))
+
+
+def _next(numbers: int) -> bytes:
+    """Return the next number; the kernel does not see to it that two processes get different ones (memfd_create(2))."""
+    fcntl.lockf(numbers, fcntl.LOCK_EX)
+    try:
+        return os.read(numbers, _NUMBER.size)
+    finally:
+        fcntl.lockf(numbers, fcntl.LOCK_UN)
 
 
 def _send(answers: BinaryIO, message: object) -> None:
