@@ -134,4 +134,4 @@ class _Segments:
             where = end - self._begins[at] + offset
             if first <= where <= last:
                 found.setdefault(position, []).append((index, where))
-        return found
+        return {position: sorted(some, key=_end_of) for position, some in found.items()}
