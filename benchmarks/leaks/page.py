@@ -93,8 +93,9 @@ def page(figures: Figures, rows: Sequence[BenchRow]) -> str:
             bars_as_markdown(rows),
             "## All times",
             _all_times(figures),
-            "A history is all that Git keeps: we read every object, also commit messages, file names and what no "
-            "branch leads to, and say which commits brought a finding. Betterleaks and gitleaks read the changes that "
+            "Repositories are clones as a network gives them, with what their refs lead to and no more. Of a history "
+            "we read every object, also commit messages and file names, and say which commits brought a finding. "
+            "Betterleaks and gitleaks read the changes that "
             "`git log` shows; kingfisher reads objects, and with `--turbo` tells an object's name but neither commit "
             "nor path. detect-secrets has no scan of histories. What took five times as long as the fastest was "
             "measured once. Memory is the most that a process and all it started had at once while it scanned the "

@@ -1,11 +1,10 @@
-"""What is scanned: copies of repositories, or one that is made, each with a token planted in it."""
+"""What is scanned: clones of repositories, or one that is made, each with a token planted in it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +90,8 @@ def prepared(source: Path, folder: Path, known: str) -> Prepared:
     """
     tree, history = folder / "tree", folder / "history"
     common = Path(_git(source, "rev-parse", "--path-format=absolute", "--git-common-dir"))
-    shutil.copytree(common, history / ".git", symlinks=True, ignore=shutil.ignore_patterns("worktrees", "index"))
+    # As over a network, which is how a repository gets to who scans it: with what its refs lead to, in one pack.
+    _git(source, "clone", "--quiet", "--mirror", "--no-local", str(common), str(history / ".git"))
     _git(history, "config", "core.bare", "false")
     head = _git(source, "rev-parse", "HEAD")
     index = {"GIT_INDEX_FILE": str(folder / "index")}

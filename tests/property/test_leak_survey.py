@@ -107,9 +107,9 @@ WORDS = [
 def secret(generator: random.Random) -> bytes:
     """Return a secret, as it is or encoded."""
     kind = generator.random()
-    if kind < 0.1:
+    if kind < 0.15:
         plain = OURS
-    elif kind < 0.2:
+    elif kind < 0.25:
         plain = GONE
     else:
         plain = expanded(generator.randrange(len(TEMPLATES)), generator.randrange(3))
