@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
+import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.archives import make_zip
 from tests.canary import canary
-from tests.leaks.compiled_rules import Desk, compiled_rules  # noqa: F401 - a fixture
+from tests.leaks.compiled_rules import CANARY_RULE, Desk, compiled_rules  # noqa: F401 - a fixture
 from tests.leaks.repositories import Repo
 from tests.own_mounts import in_own_mounts
+from vantage_secrets.cli.scan import scan
+from vantage_secrets.leaks.history import objects, scanning
+from vantage_secrets.leaks.history.objects import Piece
+from vantage_secrets.leaks.history.scanning import ObjectScan
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 12345\n"
 
@@ -166,12 +175,20 @@ def empty_object(repo: Repo) -> None:
     file.write_bytes(b"")
 
 
+def no_blob_of_a_tagged_tree(repo: Repo) -> None:
+    """A tag of a tree, as Linux has one (v2.6.11-tree), leads to blobs that no commit has."""
+    lost = repo.blob("nowhere else")
+    repo.git("tag", "some-tree", repo.git("mktree", given=f"100644 blob {lost}\tfile\n".encode()))
+    repo.object_file(lost).unlink()
+
+
 def ref_to_nothing(repo: Repo) -> None:
     (repo.folder / ".git/refs/heads/gone").write_text("12" * 20 + "\n")
 
 
 DAMAGES: list[Callable[[Repo], None]] = [
-    *(cut_pack, cut_index, no_pack, no_blob, no_tree, no_commit, other_bytes, cut_object, empty_object, ref_to_nothing)
+    *(cut_pack, cut_index, no_pack, no_blob, no_tree, no_commit, other_bytes, cut_object, empty_object, ref_to_nothing),
+    no_blob_of_a_tagged_tree,
 ]
 
 
@@ -283,6 +300,49 @@ def test_without_git_a_history_is_not_scanned(desk: Desk, repo: Repo) -> None:
     done = desk.scan("--history", "CLEAR", env={"PATH": str(repo.folder)})
     assert done.returncode == 2
     assert b"Install git" in done.stderr
+
+
+def test_a_process_that_is_killed_at_work_is_told_and_what_it_had_is_read_next_time(
+    desk: Desk, repo: Repo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.commit({"conf": f"key = {canary()}\n" + "more\n" * 100})
+    lost, parent = repo.git("rev-parse", "HEAD:conf").encode(), os.getpid()
+    examine = ObjectScan._examine
+
+    def dying(scan: ObjectScan[object], result: object, piece: Piece, content: object) -> None:
+        if os.getpid() != parent and any(header.startswith(lost) for header in piece.headers):
+            os.kill(os.getpid(), signal.SIGKILL)
+        examine(scan, result, piece, content)  # type: ignore[arg-type]
+
+    def scanned() -> dict[str, Any]:
+        code = scan(["--history", "CLEAR", "--jobs", "2", "--format", "json", "--rules", str(CANARY_RULE)])
+        report = json.loads(capsys.readouterr().out)
+        assert report["exit_code"] == code
+        return dict(report)
+
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.delenv("VANTAGE_SECRETS_CACHE_FOLDER")
+    for name, text in desk.environment({}).items():
+        monkeypatch.setenv(name, text)
+    desk.share_rules()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "active_count", lambda: 1)  # other tests may have left some
+        patch.setattr(scanning, "pieces", partial(objects.pieces, byte_count=300))
+        patch.setattr(ObjectScan, "_examine", dying)
+        report = scanned()
+    assert report["exit_code"] == 3
+    assert report["findings"] == []
+    (unread,) = report["coverage"]["unread"]
+    found = re.fullmatch(r"a process was ended that was to examine (\d+) objects", unread["reason"])
+    assert found is not None
+    read = report["coverage"]["counts"]
+    again = scanned()
+    assert again["exit_code"] == 1
+    assert [finding["place"]["path"] for finding in again["findings"]] == ["conf"]
+    counts = again["coverage"]["counts"]
+    assert counts["blob"] == int(found[1])
+    assert counts["known from cache"] == sum(read.values())
+    assert scanned()["coverage"]["counts"] == {"known from cache": sum(read.values()) + int(found[1])}
 
 
 # the cache and the output

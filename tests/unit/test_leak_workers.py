@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -55,7 +57,12 @@ def are_gone(pids: list[int]) -> bool:
 
 
 def descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
+    """Return what is open, by what it is: the numbers change when others close what they left."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the folder that was just listed
+            found.add(str(each.readlink()))
+    return found
 
 
 def die() -> NoReturn:
@@ -179,7 +186,7 @@ def test_what_the_work_raises_comes_out(count: int, error: BaseException, forked
     assert caught.value.args == error.args
     assert vars(caught.value).get("text") == vars(error).get("text")
     assert are_gone(forked)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @SEVERAL
@@ -227,7 +234,7 @@ def test_when_all_are_killed_nothing_has_a_result(count: int, forked: list[int])
     done = list(Processes(count, range(40), work_that(lambda _item: die())).results())
     assert done == [(item, None) for item in range(40)]
     assert are_gone(forked)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @SEVERAL
@@ -266,7 +273,7 @@ def test_stop_ends_those_that_are_at_work(count: int, forked: list[int]) -> None
     assert len(forked) == count
     processes.stop()
     assert are_gone(forked)
-    assert descriptors() == before
+    assert descriptors() <= before
     processes.stop()
 
 
@@ -276,7 +283,7 @@ def test_nobody_is_left_when_the_results_have_come(count: int, forked: list[int]
     list(Processes(count, range(10), squares).results())
     assert len(forked) == count
     assert are_gone(forked)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @SEVERAL
