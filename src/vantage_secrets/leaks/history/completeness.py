@@ -38,7 +38,8 @@ def tell_missing(repository: Repository, label: str, missing: Sequence[bytes], c
 def followed(repository: Repository) -> tuple[list[bytes], str]:
     """Follow every ref as far as Git can; return the ids of what is missing, and why Git stopped if it did.
 
-    This is for a history that has no log because something in it is missing or damaged.
+    This is for a history that has no log because something in it is missing or damaged, or one of which not all is
+    in the log (``leads_past_commits``).
     """
     process, errors = repository.start(*_FOLLOW)
     with errors:
@@ -46,6 +47,12 @@ def followed(repository: Repository) -> tuple[list[bytes], str]:
         errors.seek(0)
         reason = first_line(errors.read()) if process.returncode else ""
     return [line[1:] for line in listed if line.startswith(b"?")], reason
+
+
+def leads_past_commits(repository: Repository) -> bool:
+    """Return whether a ref leads to something that is in no commit, such as a tagged tree: the log is silent on it."""
+    kinds = repository.output("for-each-ref", "--format=%(objecttype) %(*objecttype)").split(b"\n")
+    return bool({kind.strip() for kind in kinds} - {b"", b"commit", b"tag commit"})
 
 
 def submodule_count(repository: Repository) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vantage_secrets.leaks.examination import Examiner
 from vantage_secrets.leaks.finding import Coverage, Finding, Occurrence, Place
 from vantage_secrets.leaks.history.attribution import by_path, of_commit, summed_up
-from vantage_secrets.leaks.history.completeness import followed, submodule_count, tell_missing
+from vantage_secrets.leaks.history.completeness import followed, leads_past_commits, submodule_count, tell_missing
 from vantage_secrets.leaks.history.log import Log
 from vantage_secrets.leaks.history.object_cache import FROM_CACHE, Answer, ObjectCache, key_of
 from vantage_secrets.leaks.history.objects import ObjectInfo, list_objects, size_of
@@ -126,6 +126,8 @@ class HistoryScan:
             self._coverage.miss(place, f"Git cannot follow it: {reason or log.failure}")
         else:
             missing = plan.missing(header for some in kinds.values() for header in some)
+            if leads_past_commits(self._repository):
+                missing = sorted({*missing, *followed(self._repository)[0]})
         tell_missing(self._repository, self._label, missing, self._coverage)
         submodules = submodule_count(self._repository) if plan.has_submodules else 0
         if submodules:
