@@ -18,6 +18,8 @@ from vantage_secrets.leaks.examination import Candidates, Examiner
 from vantage_secrets.leaks.history.differences import Difference, differences
 from vantage_secrets.leaks.history.objects import Piece
 
+_BETWEEN = b"\n\n"
+"""Stands between segments: with one line end, text in UTF-16 that ends and text that begins would be one run."""
 _end_of = itemgetter(1)
 
 
@@ -104,7 +106,7 @@ class _Segments:
         self._parts: list[memoryview | bytes] = [b""]
         self._begins: list[int] = []
         self._origins: list[tuple[int, int, int, int]] = []
-        self._length = 1
+        self._length = len(_BETWEEN)
 
     def add_whole(self, view: memoryview, position: int, begin: int, end: int) -> None:
         self._append(view[begin:end], position, 0, 0, end - begin)
@@ -120,13 +122,13 @@ class _Segments:
         self._parts.append(part)
         self._begins.append(self._length)
         self._origins.append((position, offset, first, last))
-        self._length += len(part) + 1
+        self._length += len(part) + len(_BETWEEN)
 
     def search(self, examiner: Examiner) -> Mapping[int, Candidates]:
         """Return the candidates by the position of their objects, with offsets there."""
         self._parts.append(b"")
         found: dict[int, list[tuple[int, int]]] = {}
-        for index, end in examiner.survey(b"\n".join(self._parts)):
+        for index, end in examiner.survey(_BETWEEN.join(self._parts)):
             at = bisect_left(self._begins, end) - 1
             if at < 0:
                 continue
