@@ -21,9 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     forbid_core_dumps()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    import gc
-
-    gc.set_threshold(50_000)
     if words[:1] == ["scan"]:  # started at each commit, so without the other commands and without Typer
         code = _scan(words[1:])
         if arguments is None:

@@ -28,7 +28,7 @@ _RANKS = {Confidence.LOW: 0, Confidence.MEDIUM: 2, Confidence.HIGH: 4}
 _CONTEXT = 256
 """A rule, and the judgement after it, see so much before and behind where a match may be, in bytes."""
 _VERDICTS_MAX = 30_000
-"""So many candidates are remembered, with what stands around them: about 30 MB."""
+"""So many candidates are remembered, with what stands around them: about 20 MB."""
 _CONTEXT_CATEGORIES = ("generic", "urls", "headers")
 """Rules that know a secret by what stands around it; one that knows the secret's own format tells more."""
 

@@ -96,6 +96,7 @@ def _same_after(old: bytes, old_at: int, new: bytes, at: int, most: int) -> int:
     return low
 
 
+# The same towards the other end: written out, since both are called for each part of each version.
 def _same_before(old: bytes, old_at: int, new: bytes, at: int, most: int) -> int:
     """Return how many bytes are the same up to there, or a few less."""
     low, step = 0, _STEP

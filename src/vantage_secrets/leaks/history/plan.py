@@ -1,7 +1,7 @@
 """What is read of a repository, and in which order.
 
-Blobs that the log names are read file by file, each with its versions one after another: Git reads them so in half the
-time, since it keeps them as differences to each other, and only what differs between them is searched
+Blobs that the log names are read file by file, each with its versions one after another: Git reads them so in four
+fifths of the time, since it keeps them as differences to each other, and only what differs between them is searched
 (``history.survey``). Trees that the log names are not read, unless a name in them looks like a secret.
 """
 

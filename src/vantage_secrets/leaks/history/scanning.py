@@ -34,7 +34,7 @@ class Examined(NamedTuple):
     detections: list[Detection]
 
 
-class Answer(NamedTuple):
+class VersionAnswer(NamedTuple):
     """What is in a version of a file, and what that depends on.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     detections: list[Detection]
     areas: list[tuple[int, int]] | None
 
-    def moved(self, changed: Sequence[Difference] | None) -> Answer | None:
+    def moved(self, changed: Sequence[Difference] | None) -> VersionAnswer | None:
         """Return the answer for another version without new candidates; nothing where a difference may change it."""
         if changed is None or self.areas is None:
             return None
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
                 each.end - each.begin - each.old_end + each.old_begin for each in changed if each.old_end <= offset
             )
 
-        return Answer(
+        return VersionAnswer(
             [each._replace(begin=shifted(each.begin), end=shifted(each.end)) for each in self.detections],
             [(shifted(begin), shifted(end)) for begin, end in self.areas],
         )
@@ -168,7 +168,7 @@ class ObjectScan(Generic[Kept]):
 
     def _examine(self, result: _Result[Kept], piece: Piece, content: mmap.mmap) -> None:
         surveyed = survey(piece, content, self._path_of, self._examiner)
-        known: dict[int, Answer] = {}
+        known: dict[int, VersionAnswer] = {}
         for position in sorted({*surveyed.candidates, *self._structured_in(piece)}):
             header = piece.headers[position]
             info, name = ObjectInfo.of(header), self.structured.get(header[: header.index(b" ")], b"")
@@ -202,8 +202,8 @@ class ObjectScan(Generic[Kept]):
         data: bytes,
         candidates: Candidates,
         name: str,
-        answer: Answer | None,
-    ) -> Answer:
+        answer: VersionAnswer | None,
+    ) -> VersionAnswer:
         """Keep what is found in an object, which may be known from the version before; return it."""
         if answer is None:
             areas: list[tuple[int, int]] = []
@@ -214,7 +214,9 @@ class ObjectScan(Generic[Kept]):
                 is_read = False
                 self._miss(result, info, reason)
 
-            answer = Answer(self._examiner.examine(data, name, candidates, miss, areas), areas if is_read else None)
+            answer = VersionAnswer(
+                self._examiner.examine(data, name, candidates, miss, areas), areas if is_read else None
+            )
         if answer.detections:
             document = Document(Place(self._label, name, info.id, info.kind), data)
             result.found.append((info.id, self._keep(Examined(info, document, answer.detections))))

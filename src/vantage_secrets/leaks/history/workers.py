@@ -150,6 +150,6 @@ def _plain(error: BaseException) -> BaseException:
     """Return ``error``, or what it says where it cannot be sent."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - only whether it can
-    except Exception:
+    except Exception:  # pickling runs what the error's own class says, which may raise anything
         return RuntimeError(f"{type(error).__name__} in a process at work")
     return error

@@ -97,7 +97,7 @@ class KnownSearch:
     """
 
     def __init__(self, values: Sequence[KnownValue], key: FingerprintKey | None = None) -> None:
-        """Compile the patterns: a second for 10,000 values, a few milliseconds for a hundred."""
+        """Compile the patterns: half a second for 10,000 values, a few milliseconds for a hundred."""
         self.values = tuple(values)
         self.margin = max(WINDOW_BYTES, WIDE_BEGIN_BYTES + 2)
         self.skipped: list[int] = []
