@@ -289,6 +289,17 @@ def test_a_git_that_is_killed_is_told(
     assert mended.returncode == int(is_planted), "what was not read then is read now"
 
 
+@pytest.mark.parametrize("cores", ["1", "2"])
+def test_a_git_that_fails_is_told_where_whoever_started_us_ignores_ended_children(
+    desk: Desk, repo: Repo, cores: str
+) -> None:
+    no_blob_of_a_tagged_tree(repo)
+    words = ("--history", "CLEAR", "--jobs", cores)
+    done = desk.scan(*words, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert b"the object is missing" in done.stdout
+
+
 def test_findings_are_told_even_when_git_cannot_say_where_they_sit(desk: Desk, repo: Repo, tmp_path: Path) -> None:
     repo.commit({"a": canary()})
     done = desk.scan("--history", "CLEAR", env=git_that_dies(tmp_path / "bin", "log?--all", each_time=True))

@@ -6,6 +6,7 @@ command that uses it.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from vantage_secrets.cli.failure import forbid_core_dumps, report
 
     forbid_core_dumps()
+    # Inherited as ignored, it would make Python take each program that failed for one that ended well (wait(2)).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["scan"]:  # started at each commit, so without the other commands and without Typer
         code = _scan(words[1:])

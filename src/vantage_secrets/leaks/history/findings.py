@@ -120,14 +120,14 @@ class HistoryScan:
         scan.run(self._unseen([*in_order, *blobs.values()], scan.structured), path_of)
 
     def _tell_missing(self, kinds: _Kinds, log: Log, plan: Plan) -> None:
-        if log.failure:
-            missing, reason = followed(self._repository)
-            place = Place(self._label, kind="history")
-            self._coverage.miss(place, f"Git cannot follow it: {reason or log.failure}")
-        else:
-            missing = plan.missing(header for some in kinds.values() for header in some)
-            if leads_past_commits(self._repository):
-                missing = sorted({*missing, *followed(self._repository)[0]})
+        reason = log.failure
+        missing = plan.missing(header for some in kinds.values() for header in some) if not reason else []
+        if reason or leads_past_commits(self._repository):
+            followed_missing, failure = followed(self._repository)
+            missing = sorted({*missing, *followed_missing})
+            reason = failure or reason
+        if reason:
+            self._coverage.miss(Place(self._label, kind="history"), f"Git cannot follow it: {reason}")
         tell_missing(self._repository, self._label, missing, self._coverage)
         submodules = submodule_count(self._repository) if plan.has_submodules else 0
         if submodules:

@@ -99,8 +99,9 @@ def describe_objects(repository: Repository, ids: Iterable[str]) -> list[bytes]:
     return [line for line in text.splitlines() if not line.endswith(b" missing")]
 
 
-def pieces(headers: Iterable[bytes], byte_count: int = PIECE_BYTES) -> Iterator[Piece]:
-    """Yield ``headers`` in pieces of about ``byte_count`` bytes."""
+def pieces(headers: Iterable[bytes], byte_count: int | None = None) -> Iterator[Piece]:
+    """Yield ``headers`` in pieces of about ``byte_count`` bytes, or of ``PIECE_BYTES``."""
+    byte_count = byte_count or PIECE_BYTES
     some: list[bytes] = []
     begins: list[int] = []
     ends: list[int] = []
